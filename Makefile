@@ -1,0 +1,23 @@
+# `make` alone prints the targets. Each builds .venv from requirements.lock when that is needed.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help repro test
+
+help:
+	@echo "make repro   run the whole pipeline: data, training, evaluation, tables (reports/index.html)"
+	@echo "make test    run the tests"
+
+repro: $(READY)
+	$(BIN)/dvc repro
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python >= 3.11 is needed; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@touch $@
