@@ -1,0 +1,1 @@
+"""Weakly supervised object localization: Soft Proposal Networks and Self-produced Guidance."""

@@ -1,0 +1,1 @@
+"""From a response map to a point or a box."""

@@ -1,0 +1,1 @@
+"""Metrics, a file per family: arrays in, numbers out."""
