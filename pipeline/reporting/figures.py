@@ -1,0 +1,117 @@
+"""Pictures of the report: example maps and loss curves, as PNG files of stable bytes."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.files import atomic_path
+
+_DPI = 100
+_SIDE = 1.6  # of a panel, inches
+_TRUE, _PREDICTED = ("#00e5ff", "-"), ("#ffd400", "--")  # colour and line of a box
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture with an optional map over it.
+
+    Attributes:
+        image: (h, w, 3) uint8; drawn over the whole panel, whatever its size.
+        size: (width, height) of the original picture, px; boxes refer to it.
+        heat: (H, W) map over the whole picture, any range, or None for the picture alone.
+        true_xyxy, predicted_xyxy: (n, 4) boxes, drawn solid blue and dashed yellow.
+    """
+
+    image: NDArray[np.uint8]
+    size: tuple[int, int]
+    heat: NDArray[np.float32] | None
+    true_xyxy: NDArray[np.float32]
+    predicted_xyxy: NDArray[np.float32]
+
+
+def draw_examples(path: Path, columns: Sequence[str], rows: Mapping[str, Sequence[Panel]]) -> Path:
+    """Draw a grid of panels to the PNG `path` and return it.
+
+    `columns` are the titles on top; `rows` maps the label on the left to one panel per column.
+    """
+    width, height = _SIDE * len(columns) + 0.25, _SIDE * len(rows) + 0.3
+    figure = Figure(figsize=(width, height), layout="constrained")
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for axes_row, (label, panels) in zip(grid, rows.items(), strict=True):
+        axes_row[0].set_ylabel(fill(label.replace("_", " "), width=20), fontsize=8)
+        for axes, panel in zip(axes_row, panels, strict=True):
+            _draw_panel(axes, panel)
+    for axes, title in zip(grid[0], columns, strict=True):
+        axes.set_title(title, fontsize=9)
+    return _save(figure, path)
+
+
+def draw_history(path: Path, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Path:
+    """Draw the mean training loss of each epoch, a panel per model, to the PNG `path`.
+
+    `curves` maps a model's name to its epochs and losses, of the same length. Returns `path`.
+    """
+    columns = 3
+    lines = -(-len(curves) // columns)
+    figure = Figure(figsize=(3 * columns, 2.2 * lines), layout="constrained")
+    every = figure.subplots(lines, columns, squeeze=False).flat
+    for axes, (name, (epochs, losses)) in zip(every, curves.items(), strict=False):
+        axes.plot(epochs, losses, marker="o", markersize=3, color="#1f5fa8")
+        axes.set_title(name, fontsize=9)
+        axes.set_xlabel("epoch", fontsize=8)
+        axes.set_ylabel("loss", fontsize=8)
+        axes.set_ylim(bottom=0)
+        axes.tick_params(labelsize=7)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    return _save(figure, path)
+
+
+def read_history(path: Path) -> tuple[list[float], list[float]]:
+    """Return the epochs and losses of a training history, a CSV with such columns.
+
+    Raises:
+        InputError: the file is missing.
+    """
+    try:
+        lines = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; run `dvc repro` (a train stage writes it)") from None
+    return [float(line["epoch"]) for line in lines], [float(line["loss"]) for line in lines]
+
+
+def _draw_panel(axes: Axes, panel: Panel) -> None:
+    width, height = panel.size
+    extent = (0.0, float(width), float(height), 0.0)
+    axes.imshow(panel.image, extent=extent, aspect="auto")
+    if panel.heat is not None:
+        axes.imshow(panel.heat, extent=extent, aspect="auto", cmap="inferno", alpha=0.6)
+    _draw_boxes(axes, panel.true_xyxy, *_TRUE)
+    _draw_boxes(axes, panel.predicted_xyxy, *_PREDICTED)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _draw_boxes(axes: Axes, boxes_xyxy: NDArray[np.float32], colour: str, line: str) -> None:
+    for x0, y0, x1, y1 in boxes_xyxy:
+        axes.add_patch(
+            Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, lw=1.6, ec=colour, ls=line)
+        )
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    """Write a PNG without the metadata that names the software's version."""
+    with atomic_path(path) as temporary:
+        FigureCanvasAgg(figure).print_figure(
+            temporary, format="png", dpi=_DPI, metadata={"Software": None}
+        )
+    return path

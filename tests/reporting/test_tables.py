@@ -1,0 +1,184 @@
+import csv
+import json
+from copy import deepcopy
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.reporting.catalogue import MODELS, TABLES
+from pipeline.reporting.published import of_table
+from pipeline.reporting.tables import (
+    fill,
+    markdown,
+    measured_grid,
+    published_grid,
+    read_scores,
+    write_tables,
+)
+
+DECLARED = sorted({(m.model, m.key) for table in TABLES for m in table.measured})
+
+
+def cells(scores, table):
+    """(row, column) -> measured cell of one table."""
+    filled = next(filled for filled in fill(scores) if filled.table.id == table)
+    return {(cell.row, cell.column): cell for cell in filled.measured}
+
+
+def lines_of(folder, table):
+    return list(csv.DictReader((folder / f"{table}.csv").read_text().splitlines()))
+
+
+def test_the_ten_tables_of_the_two_papers():
+    papers = {"spn": 6, "spg": 4}
+    assert [t.id for t in TABLES] == [f"{p}-{i + 1}" for p, n in papers.items() for i in range(n)]
+
+
+def test_scores_reach_their_cells(scores):
+    assert cells(scores, "spn-1")["SPN", "Object Energy"].value == 52.3
+    assert cells(scores, "spn-1")["control: uniform map", "Object Energy"].value == 31.2
+    pointing = cells(scores, "spn-2")
+    assert pointing["SPN", "tf_efficientnet_lite0 difficult"].value == 64.2
+    assert pointing["SPN", "tf_efficientnet_lite0 difficult"].n == 120
+    assert pointing["Center", "tf_efficientnet_lite0 all"].value == 38.6
+    assert cells(scores, "spn-3")["CAM", "mAP"].value == 66.3
+    assert cells(scores, "spn-4")["SPN", "bird"].value == 39.1
+    assert cells(scores, "spn-5")["SPN", "error"].value == 46.8
+    assert cells(scores, "spn-6")["CAM", "top-1 error"].value == 15.67
+    assert cells(scores, "spn-6")["SPN", "mAP"].dataset == "cutouts_multi"
+    assert cells(scores, "spg-1")["SPG*", "top-5 error"].value == 36.1
+    assert cells(scores, "spg-4")["SPG-plain", "GT-known error"].value == 42.33
+
+
+@pytest.mark.parametrize(("model", "key"), DECLARED)
+def test_a_missing_score_is_an_error_that_names_it(scores, model, key):
+    *path, last = key.split(".")
+    level = scores[model]
+    for part in path:
+        level = level[part]
+    del level[last]
+    with pytest.raises(InputError, match=f"{model}.*`{key}`.*dvc repro"):
+        fill(scores)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), "12", None, True])
+def test_a_score_that_is_no_finite_number_is_an_error(scores, bad):
+    scores["spn_multi"]["cor_loc"]["per_class"]["bird"] = bad
+    with pytest.raises(InputError, match="cor_loc.per_class.bird"):
+        fill(scores)
+
+
+def test_other_data_has_no_delta(scores):
+    measured = [cell for filled in fill(scores) for cell in filled.measured]
+    assert any(cell.paper is not None for cell in measured)
+    assert all(cell.delta is None for cell in measured)
+
+
+def test_delta_is_the_difference_to_the_paper_on_its_data(on_voc2007):
+    pointing = cells(on_voc2007, "spn-2")
+    assert pointing["SPN", "VGG16 all"].delta == pytest.approx(75.5 - 87.5)
+    assert pointing["Center", "VGG16 difficult"].delta == pytest.approx(25.2 - 42.6)
+    assert cells(on_voc2007, "spn-4")["SPN", "bird"].delta == pytest.approx(39.1 - 67.0)
+    prediction = cells(on_voc2007, "spn-3")["SPN", "mAP"]
+    assert (prediction.paper, prediction.delta) == (82.9, None)  # printed for VOC2012
+
+
+def test_a_network_that_the_paper_has_no_column_for_is_not_compared(on_voc2007):
+    lite = {model: found | {"backbone": "lite"} for model, found in on_voc2007.items()}
+    pointing = cells(lite, "spn-2")
+    assert pointing["SPN", "lite all"].paper is None
+    assert pointing["Center", "lite all"].delta == pytest.approx(38.6 - 69.5)
+
+
+def test_birds_stand_in_spg_table_2_and_all_other_data_in_table_1(scores, on_cub):
+    assert cells(scores, "spg-1") and not cells(scores, "spg-2")
+    assert not cells(on_cub, "spg-1")
+    assert cells(on_cub, "spg-2")["SPG", "top-1 error"].delta == pytest.approx(45.27 - 53.36)
+
+
+def test_a_part_of_cub_stands_in_table_2_without_a_delta(on_cub):
+    part = "CUB-200-2011 subset (10 classes, 543 images)"
+    on_part = deepcopy(on_cub)
+    for model in ("spg", "spg_plain"):
+        on_part[model]["dataset"] = part
+    assert {cell.delta for cell in cells(on_part, "spg-2").values()} == {None}
+
+
+def test_csv_has_the_agreed_columns_and_every_published_figure(scores, tmp_path):
+    write_tables(fill(scores), tmp_path)
+    for table in TABLES:
+        head, *_ = (tmp_path / f"{table.id}.csv").read_text().splitlines()
+        assert head == "table,row,column,dataset,value,low,high,n,published,delta,source"
+        lines = lines_of(tmp_path, table.id)
+        assert {line["table"] for line in lines} == {table.id}
+        published = [line for line in lines if line["source"] == "published"]
+        assert [line["value"] for line in published] == [f.printed for f in of_table(table.id)]
+
+
+def test_a_csv_line_of_a_measured_figure(on_voc2007, tmp_path):
+    write_tables(fill(on_voc2007), tmp_path)
+    line = next(x for x in lines_of(tmp_path, "spn-2") if x["row"] == "SPN")
+    assert line == {
+        "table": "spn-2",
+        "row": "SPN",
+        "column": "VGG16 all",
+        "dataset": "VOC2007",
+        "value": "75.5",
+        "low": "",
+        "high": "",
+        "n": "512",
+        "published": "87.5",
+        "delta": "-12.0",
+        "source": "measured",
+    }
+
+
+def test_the_measured_block_names_data_seed_and_n_beside_each_figure(scores):
+    grid = measured_grid(next(f for f in fill(scores) if f.table.id == "spn-2"))
+    assert dict(zip(grid.head, grid.rows[-1], strict=True)) == {
+        "method": "SPN",
+        "all": "75.5",
+        "difficult": "64.2",
+        "n": "512 / 120",
+        "seed": "0",
+        "data set": "cutouts_multi",
+        "network": "tf_efficientnet_lite0",
+    }
+
+
+def test_published_rows_tell_whether_they_run_here(scores, on_cub):
+    def status(scores, table):
+        grid = published_grid(next(f for f in fill(scores) if f.table.id == table))
+        return {row[0]: row[-1] for row in grid.rows}
+
+    assert status(scores, "spn-2")["SPN"] == "measured above, on other data"
+    assert status(scores, "spn-2")["c-MWP"].startswith("not run yet")
+    assert "spg.with_c=false" in status(scores, "spg-4")["SPG without C (Sec. 4.3)"]
+    assert status(scores, "spg-2")["SPG"].startswith("not run yet")
+    assert status(on_cub, "spg-2")["SPG"] == "measured above"
+
+
+def test_markdown_puts_measured_before_published_and_ends_with_the_notes(scores):
+    text = markdown(next(f for f in fill(scores) if f.table.id == "spn-6"))
+    parts = ("How to read:", "## Measured", "## Published", "- The paper")
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+
+
+def test_tables_with_chosen_thresholds_name_them_and_their_split(scores):
+    protocols = {filled.table.id: filled.protocol for filled in fill(scores)}
+    assert "spg_plain 0.31 (chosen on val)" in protocols["spg-4"]
+    assert protocols["spn-5"] == ""
+
+
+def test_missing_or_damaged_scores_name_the_stage_to_run(scores, tmp_path):
+    files = {model: tmp_path / f"{model}.json" for model in MODELS}
+    for model, path in files.items():
+        path.write_text(json.dumps(scores[model]))
+    assert read_scores(files) == scores
+    files["spg"].write_text("{")
+    with pytest.raises(InputError, match=r"spg\.json: not valid JSON.*evaluate"):
+        read_scores(files)
+    files["spg"].unlink()
+    with pytest.raises(InputError, match=r"spg\.json: not found.*evaluate"):
+        read_scores(files)
