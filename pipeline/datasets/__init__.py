@@ -1,0 +1,1 @@
+"""Data sets: a file per source, one record type, the packed store."""

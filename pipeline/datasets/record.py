@@ -1,0 +1,100 @@
+"""What every data set is turned into: records, in three splits."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pipeline.errors import InputError
+
+Task = Literal["multi", "single"]
+SPLITS = ("train", "val", "test")
+_EDGES = ("xmin", "ymin", "xmax", "ymax")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture and what is known about it.
+
+    Attributes:
+        id: unique within the data set.
+        image: encoded JPEG or PNG; may be smaller than width x height.
+        width, height: size of the original picture, px; boxes and mask refer to it.
+        labels: image-level classes, ascending and unique, without classes that are present only
+            as `difficult` objects.
+        boxes_xyxy: (n, 4) float32, half-open [x0, y0, x1, y1) in original pixels from 0.
+        box_labels: (n,) int64, indices of classes.
+        difficult: (n,) bool.
+        mask: PNG, uint8 (height, width): 0 background, i the i-th object from 1; None if unknown.
+    """
+
+    id: str
+    image: bytes
+    width: int
+    height: int
+    labels: tuple[int, ...]
+    boxes_xyxy: np.ndarray
+    box_labels: np.ndarray
+    difficult: np.ndarray
+    mask: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A named collection of records.
+
+    Attributes:
+        name: shown in tables; a benchmark's name only if the pictures are that benchmark's.
+        task: `multi` for several labels per picture, `single` for exactly one.
+        classes: names, in the order of the labels.
+        splits: for each of `SPLITS` a function that yields its records, made one at a time.
+    """
+
+    name: str
+    task: Task
+    classes: tuple[str, ...]
+    splits: Mapping[str, Callable[[], Iterator[Record]]]
+
+
+def validate(record: Record, classes: tuple[str, ...], source: str, first_pixel: int = 0) -> None:
+    """Check the objects of `record`.
+
+    Args:
+        source: the annotation file, for the message.
+        first_pixel: what the file calls the first pixel's coordinate (VOC: 1), so that the
+            message shows the values that the file has.
+
+    Raises:
+        InputError: a box that is not finite, inverted, empty or outside the picture, or a label
+            that is no index of `classes`; objects are counted from 1.
+    """
+    shift = np.array([first_pixel, first_pixel, 0, 0], dtype=np.float32)
+    shown = np.asarray(record.boxes_xyxy, dtype=np.float32) + shift
+    for number, (box, values) in enumerate(zip(record.boxes_xyxy, shown, strict=True), start=1):
+        fault = _box_fault(box, values, record.width, record.height)
+        if fault:
+            raise InputError(f"{source}: object {number} has {fault}; correct the annotation")
+    for label in (*record.labels, *record.box_labels.tolist()):
+        if not 0 <= label < len(classes):
+            raise InputError(f"{source}: label {label} is none of the {len(classes)} classes")
+
+
+def _box_fault(box: np.ndarray, values: np.ndarray, width: int, height: int) -> str | None:
+    """What is wrong with `box`, in words and with the file's own `values`; None if nothing is."""
+    named = dict(zip(_EDGES, (f"{value:g}" for value in values), strict=True))
+    if not np.isfinite(box).all():
+        return f"a box that is not finite: {named}"
+    for axis, (low, high) in enumerate((("xmin", "xmax"), ("ymin", "ymax"))):
+        if box[axis] >= box[axis + 2]:
+            sign = ">" if values[axis] > values[axis + 2] else "="
+            return f"{low} {named[low]} {sign} {high} {named[high]}"
+    for edge, inside in zip(_EDGES, _inside(box, width, height), strict=True):
+        if not inside:
+            return f"{edge} {named[edge]} outside the {width} x {height} picture"
+    return None
+
+
+def _inside(box: np.ndarray, width: int, height: int) -> tuple[bool, bool, bool, bool]:
+    """For each edge of a proper box whether it lies within the picture."""
+    return box[0] >= 0, box[1] >= 0, box[2] <= width, box[3] <= height

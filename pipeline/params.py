@@ -1,0 +1,217 @@
+"""The schema of params.yaml: every key, its type and its range; nothing else is accepted.
+
+Read as YAML 1.2, as DVC reads it: `1e-05` is a number and `on` is a string.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.errors import InputError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+OpenFraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def _ascending(values: list[float]) -> list[float]:
+    if values != sorted(values):
+        raise ValueError("the first must not exceed the second")
+    return values
+
+
+SizeRange = Annotated[
+    list[Annotated[float, Field(gt=0, le=1)]],
+    Field(min_length=2, max_length=2),
+    AfterValidator(_ascending),
+]
+
+
+class Section(BaseModel):
+    """A block of params.yaml: unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class DataParams(Section):
+    """Which data set each track uses, and how real photographs are split and stored."""
+
+    multi: str
+    single: str
+    val_fraction: OpenFraction
+    short_side: Annotated[int, Field(ge=32)]
+
+
+class CutoutsParams(Section):
+    """Composition of the embedded `cutouts` scenes."""
+
+    scene_size: Annotated[int, Field(ge=64, le=1024)]
+    train_scenes: Count
+    val_scenes: Count
+    test_scenes: Count
+    multi_size: SizeRange
+    single_size: SizeRange
+    difficult_size: Fraction
+    context_bias: Fraction
+    clutter: Fraction
+
+
+class BackboneParams(Section):
+    """The feature extractor shared by every network."""
+
+    name: str
+    output_stride: Literal[8, 16, 32]
+    frozen_stages: Annotated[int, Field(ge=0)]
+    standardise: bool
+
+
+class TrainParams(Section):
+    """One training schedule (SGD with two learning-rate groups)."""
+
+    epochs: Count
+    batch_size: Count
+    learning_rate: Positive
+    added_learning_rate: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: NonNegative
+    decay_epochs: list[Count]
+    decay_factor: OpenFraction
+
+
+class PretrainParams(Section):
+    """Where the backbone's first weights come from, and a picture that they must know."""
+
+    source: Literal["package", "file", "hub", "scratch"]
+    file: str
+    sha256: str
+    check_picture: str
+    check_class: Annotated[int, Field(ge=0)]
+    train: TrainParams
+
+
+class InputParams(Section):
+    """Image size and augmentation."""
+
+    size: Annotated[int, Field(ge=32)]
+    margin: Annotated[int, Field(ge=0)]
+    flip: bool
+
+
+class SpnParams(Section):
+    """Soft Proposal Network."""
+
+    channels: Count
+    groups: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    solver: Literal["stationary", "power"]
+    max_iterations: Count
+    tolerance: NonNegative
+    epsilon: Positive
+    epsilon_relative_to: Literal["side", "area"]
+    differentiate_through_m: bool
+    train: TrainParams
+
+    @field_validator("groups")
+    @classmethod
+    def _divide_channels(cls, groups: int, others: ValidationInfo) -> int:
+        channels = others.data.get("channels", 0)
+        if channels % groups:
+            raise ValueError(f"must divide channels {channels}")
+        return groups
+
+
+class MaskThresholds(Section):
+    """Thresholds of Eq. (1): background below delta_l, foreground above delta_h."""
+
+    delta_h: OpenFraction
+    delta_l: OpenFraction
+
+    @field_validator("delta_l")
+    @classmethod
+    def _low_below_high(cls, delta_l: float, others: ValidationInfo) -> float:
+        delta_h = others.data.get("delta_h", 1)
+        if delta_l >= delta_h:
+            raise ValueError(f"must be below delta_h {delta_h}")
+        return delta_l
+
+
+class SpgParams(MaskThresholds):
+    """Self-produced Guidance; its own delta_h and delta_l are the seed thresholds."""
+
+    b1: MaskThresholds
+    c: MaskThresholds
+    channels: Count
+    guidance_channels: Count
+    min_foreground: Annotated[int, Field(ge=0)]
+    fallback: OpenFraction
+    cascade: bool
+    share_b: bool
+    with_c: bool
+    warmup_epochs: Annotated[int, Field(ge=0)]
+    train: TrainParams
+
+
+class EvaluateParams(Section):
+    """The protocol."""
+
+    batch_size: Count
+    pointing_tolerance: NonNegative
+    prediction_tolerance: NonNegative
+    threshold_from: Literal["val", "test"]
+    ten_crop: bool
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    data: DataParams
+    cutouts: CutoutsParams
+    backbone: BackboneParams
+    pretrain: PretrainParams
+    input: InputParams
+    spn: SpnParams
+    spg: SpgParams
+    evaluate: EvaluateParams
+
+
+def load(path: Path) -> Params:
+    """Return the validated content of `path`.
+
+    Raises:
+        InputError: the file is missing or no YAML, or keys are unknown, missing, of the wrong
+            type or out of range; one message lists them all.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text())
+        return Params.model_validate(content)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; run from the root of the repository") from None
+    except YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from None
+    except ValidationError as error:
+        raise InputError(f"{path}: {_describe(error)}") from None
+
+
+def _describe(error: ValidationError) -> str:
+    """One line for each bad key, with its value where that helps."""
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+        value = problem["input"]
+        shown = "" if isinstance(value, dict | BaseModel) else f" (got {value!r})"
+        lines.append(f"  {key}: {problem['msg']}{shown}")
+    return f"{len(lines)} bad parameter(s)\n" + "\n".join(lines)

@@ -1,0 +1,60 @@
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from pipeline.datasets import photograph
+from pipeline.errors import InputError
+
+
+def save(path, size, mode="RGB"):
+    Image.effect_mandelbrot(size, (-2, -1.5, 1, 1.5), 20).convert(mode).save(path)
+    return path
+
+
+def opened(content):
+    return Image.open(BytesIO(content))
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_a_small_photograph_is_kept_byte_for_byte(tmp_path, name):
+    path = save(tmp_path / name, (60, 40))
+    assert photograph.load(path, short_side=40) == (path.read_bytes(), 60, 40)
+
+
+def test_a_large_one_is_reduced_and_its_own_size_is_reported(tmp_path):
+    content, width, height = photograph.load(save(tmp_path / "a.png", (300, 200)), short_side=100)
+    assert (width, height) == (300, 200)
+    assert (opened(content).format, opened(content).size) == ("JPEG", (150, 100))
+
+
+def test_a_small_file_of_another_format_becomes_a_jpeg_of_its_size(tmp_path):
+    content, *_ = photograph.load(save(tmp_path / "a.bmp", (60, 40)), short_side=100)
+    assert (opened(content).format, opened(content).size) == ("JPEG", (60, 40))
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_a_reduced_photograph_is_rgb(tmp_path, mode):
+    content, *_ = photograph.load(save(tmp_path / "a.jpg", (300, 200), mode), short_side=100)
+    assert opened(content).mode == "RGB"
+
+
+@pytest.mark.parametrize("short_side", [100, 1000])
+@pytest.mark.parametrize("keep", [0, 10, -30])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_an_unreadable_image_is_named(tmp_path, name, keep, short_side):
+    path = save(tmp_path / name, (300, 200))
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(InputError, match=f"{name}: unreadable image"):
+        photograph.load(path, short_side)
+
+
+def test_an_empty_file_is_called_empty(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(InputError, match="the file is empty"):
+        photograph.load(tmp_path / "a.jpg", short_side=100)
+
+
+def test_a_missing_image_is_called_missing(tmp_path):
+    with pytest.raises(InputError, match="a.jpg: not found"):
+        photograph.load(tmp_path / "a.jpg", short_side=100)
