@@ -1,0 +1,1 @@
+"""Networks: backbones, Soft Proposal, SPN, SPG and their twins without them."""

@@ -1,0 +1,1 @@
+"""Training: batches, objectives, checkpoints and the one loop."""

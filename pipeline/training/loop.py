@@ -1,0 +1,117 @@
+"""The one training loop."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import Tensor, nn
+from torch.optim import SGD
+from torch.optim.lr_scheduler import MultiStepLR
+from tqdm import tqdm
+
+from pipeline.datasets.store import PackedSplit
+from pipeline.errors import InputError
+from pipeline.params import InputParams, TrainParams
+from pipeline.training.batches import training_batches
+from pipeline.training.checkpoints import Checkpoints, History
+
+
+class NonFiniteLoss(InputError):
+    """The loss became NaN or infinite."""
+
+
+def train(
+    objective: nn.Module,
+    split: PackedSplit,
+    images: InputParams,
+    params: TrainParams,
+    seed: int,
+    checkpoints: Checkpoints,
+) -> History:
+    """Train `objective.network` on `split` and return the mean of each loss term per epoch.
+
+    Args:
+        objective: module (images, targets, epoch) -> dict of scalar loss terms, with the network
+            in its attribute `network`, whose `backbone` learns at the lower rate.
+        params: the schedule; `batch_size` is global, shared out over the processes.
+        checkpoints: where an interrupted training resumes from, and saves to after each epoch;
+            the caller removes them once the result is safe.
+
+    Raises:
+        NonFiniteLoss: names the epoch, the step and the last good checkpoint.
+    """
+    set_seed(seed)
+    accelerator = Accelerator()
+    loader, keys = training_batches(
+        split, images, seed, params.batch_size // accelerator.num_processes
+    )
+    optimizer = SGD(
+        learning_rates(objective, params),
+        momentum=params.momentum,
+        weight_decay=params.weight_decay,
+    )
+    scheduler = MultiStepLR(optimizer, params.decay_epochs, params.decay_factor)
+    objective = objective.to(memory_format=torch.channels_last)
+    objective, optimizer, batches = accelerator.prepare(objective, optimizer, loader)
+    accelerator.register_for_checkpointing(scheduler)
+    with checkpoints.locked():
+        first, history = checkpoints.restore(accelerator)
+        for epoch in range(first, params.epochs):
+            keys.epoch = epoch
+            objective.train()
+            progress = tqdm(
+                batches,
+                f"epoch {epoch + 1}/{params.epochs}",
+                disable=not accelerator.is_main_process,
+            )
+            history.append(
+                run_epoch(accelerator, objective, optimizer, progress, epoch, checkpoints)
+            )
+            scheduler.step()
+            checkpoints.save(accelerator, history, epoch)
+    return history
+
+
+def run_epoch(
+    accelerator: Accelerator,
+    objective: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    epoch: int,
+    checkpoints: Checkpoints,
+) -> dict[str, float]:
+    """Take one step per batch; return the mean loss terms, their sum `loss`, and the epoch."""
+    values = defaultdict(list)
+    for step, (images, targets) in enumerate(batches):
+        terms = objective(images, targets, epoch)
+        loss = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(loss):
+            raise NonFiniteLoss(_report(epoch, step, terms, checkpoints))
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        optimizer.step()
+        for name, term in {"loss": loss, **terms}.items():
+            values[name].append(term.item())
+    return {"epoch": epoch + 1.0} | {name: float(np.mean(v)) for name, v in values.items()}
+
+
+def learning_rates(objective: nn.Module, params: TrainParams) -> list[dict[str, object]]:
+    """Return two parameter groups: the backbone, and the layers added to it."""
+    backbone = set(objective.get_submodule("network.backbone").parameters())
+    learning = [p for p in objective.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in learning if p in backbone], "lr": params.learning_rate},
+        {"params": [p for p in learning if p not in backbone], "lr": params.added_learning_rate},
+    ]
+
+
+def _report(epoch: int, step: int, terms: dict[str, Tensor], checkpoints: Checkpoints) -> str:
+    values = ", ".join(f"{name} {term.item():.4g}" for name, term in terms.items())
+    last = checkpoints.last.name if checkpoints.last else "none"
+    return (
+        f"the loss is not finite at epoch {epoch + 1}, step {step + 1} ({values}); last good "
+        f"checkpoint: {last} in {checkpoints.folder}; lower the learning rates and run again"
+    )
