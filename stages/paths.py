@@ -1,0 +1,45 @@
+"""Where the stages keep their outs, from the root of the repository."""
+
+from pathlib import Path
+
+RAW = Path("data/raw")
+PACKED = Path("data/packed")
+BACKBONE = Path("data/weights/backbone.safetensors")
+SCRATCH = Path(".scratch")
+REPORTS = Path("reports")
+
+
+def split_file(track: str, split: str) -> Path:
+    """Packed images of one split."""
+    return PACKED / track / f"{split}.arrow"
+
+
+def weights_file(model: str) -> Path:
+    """Trained weights of a network."""
+    return Path("data/models") / f"{model}.safetensors"
+
+
+def history_file(model: str) -> Path:
+    """Losses of a training, a row per epoch."""
+    return Path("data/history") / f"{model}.csv"
+
+
+def predictions_file(model: str) -> Path:
+    """Scores and maps that a network gives."""
+    return Path("data/predictions") / f"{model}.arrow"
+
+
+def scores_file(model: str) -> Path:
+    """Metrics of a network."""
+    return Path("data/scores") / f"{model}.json"
+
+
+def training_files(model: str, track: str) -> dict[str, Path]:
+    """The files of one training, as `pipeline.training.fit.fit` names them."""
+    return {
+        "split": split_file(track, "train"),
+        "backbone": BACKBONE,
+        "weights": weights_file(model),
+        "history": history_file(model),
+        "scratch": SCRATCH,
+    }

@@ -1,0 +1,63 @@
+"""Stage `pretrain`: the backbone's first weights, verified."""
+
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+from accelerate.utils import set_seed
+from PIL import Image
+
+from pipeline.datasets.store import PackedSplit
+from pipeline.errors import InputError
+from pipeline.models.backbones import Classifier
+from pipeline.models.weights import imagenet_classifier, save_weights, verify
+from pipeline.params import Params
+from pipeline.training.checkpoints import Checkpoints, fingerprint
+from pipeline.training.loop import train
+from pipeline.training.losses import Classification
+from stages import run
+from stages.paths import BACKBONE, SCRATCH, split_file
+
+ARCHIVE = Path("data/cutouts/cutouts.zip")
+
+
+def pretrain(params: Params) -> None:
+    """Write data/weights/backbone.safetensors from the source that `pretrain.source` names.
+
+    Raises:
+        InputError: the source is absent or damaged, or its network fails the check picture.
+    """
+    if params.pretrain.source == "scratch":
+        train_from_scratch(params)
+        return
+    network = imagenet_classifier(params.backbone, params.pretrain)
+    verify(network, check_picture(params.pretrain.check_picture), params.pretrain.check_class)
+    save_weights(network, BACKBONE)
+
+
+def train_from_scratch(params: Params) -> None:
+    """Write the backbone, trained from random weights to classify the single-label track."""
+    path = split_file("single", "train")
+    split = PackedSplit(path)
+    set_seed(params.seed)
+    objective = Classification(Classifier(params.backbone.name, len(split.classes)))
+    settings = [s.model_dump() for s in (params.input, params.backbone, params.pretrain)]
+    checkpoints = Checkpoints(SCRATCH / f"backbone-{fingerprint([params.seed, *settings], [path])}")
+    train(objective, split, params.input, params.pretrain.train, params.seed, checkpoints)
+    save_weights(objective.get_submodule("network.backbone"), BACKBONE)
+    checkpoints.remove()
+
+
+def check_picture(member: str) -> Image.Image:
+    """Return a picture of the embedded archive; InputError if it cannot be read."""
+    try:
+        with ZipFile(ARCHIVE) as archive, archive.open(member) as file:
+            return Image.open(file).copy()
+    except (FileNotFoundError, KeyError, BadZipFile, OSError) as error:
+        raise InputError(
+            f"{ARCHIVE}: cannot read pretrain.check_picture {member!r} ({error}); "
+            f"restore the file (git checkout {ARCHIVE}) or name another member"
+        ) from error
+
+
+if __name__ == "__main__":
+    run(pretrain)

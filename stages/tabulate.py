@@ -1,0 +1,67 @@
+"""Stage `tabulate`: scores and predictions into tables, metrics.json, figures and one page."""
+
+from pipeline.datasets.store import PackedSplit
+from pipeline.files import write_json
+from pipeline.localization.predictions import read_predictions
+from pipeline.params import Params
+from pipeline.reporting import examples
+from pipeline.reporting.catalogue import MODELS
+from pipeline.reporting.figures import draw_examples, draw_history, read_history
+from pipeline.reporting.html import Picture, write_page
+from pipeline.reporting.metrics_json import metrics
+from pipeline.reporting.tables import Scores, fill, read_scores, score, write_tables
+from stages import run
+from stages.paths import REPORTS, history_file, predictions_file, scores_file, split_file
+
+FIGURES = REPORTS / "figures"
+_BOXES = "Blue: true boxes. Yellow, dashed: the predicted box. Each map has its own scale."
+
+
+def tabulate(params: Params) -> None:
+    """Write tables/, metrics.json, figures/ and index.html into reports/.
+
+    Raises:
+        InputError: an input is missing or lacks a score; the message names the stage to run.
+    """
+    scores = read_scores({model: scores_file(model) for model in MODELS})
+    tables = fill(scores)
+    pictures = [multi_picture(), single_picture(scores), history_picture()]
+    write_tables(tables, REPORTS / "tables")
+    write_json(REPORTS / "metrics.json", metrics(tables))
+    write_page(REPORTS / "index.html", tables, pictures, params.model_dump())
+
+
+def multi_picture() -> Picture:
+    """Draw the multi-label examples."""
+    split = PackedSplit(split_file("multi", "test"))
+    cam, spn = (read_predictions(predictions_file(m)) for m in ("cam_multi", "spn_multi"))
+    gallery = examples.multi_gallery(examples.choose(split), split.classes, cam, spn)
+    path = draw_examples(FIGURES / "multi.png", gallery.columns, gallery.rows)
+    alt = "Test pictures, each with CAM's response map, SPN's proposal map and SPN's response map."
+    return Picture(path, f"SPN and CAM on {split.name}", alt, f"{examples.RULE} {_BOXES}")
+
+
+def single_picture(scores: Scores) -> Picture:
+    """Draw the single-label examples, with each model's own threshold."""
+    split = PackedSplit(split_file("single", "test"))
+    plain, spg = (
+        (read_predictions(predictions_file(model)), score(scores, model, "threshold"))
+        for model in ("spg_plain", "spg")
+    )
+    gallery = examples.single_gallery(examples.choose(split), split.classes, plain, spg)
+    path = draw_examples(FIGURES / "single.png", gallery.columns, gallery.rows)
+    alt = "Test pictures, each with the attention maps of SPG-plain and SPG and SPG's branches."
+    return Picture(path, f"SPG and SPG-plain on {split.name}", alt, f"{examples.RULE} {_BOXES}")
+
+
+def history_picture() -> Picture:
+    """Draw the loss of every model."""
+    curves = {model: read_history(history_file(model)) for model in MODELS}
+    path = draw_history(FIGURES / "history.png", curves)
+    alt = f"Training loss by epoch of {', '.join(MODELS)}."
+    caption = "Mean of each epoch. After SPG's warm-up its loss is a sum with the guidance losses."
+    return Picture(path, "Training", alt, caption)
+
+
+if __name__ == "__main__":
+    run(tabulate)

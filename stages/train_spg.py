@@ -1,0 +1,25 @@
+"""Stage `train_spg`: Self-produced Guidance on the single-label track."""
+
+from torch import nn
+
+from pipeline.models.backbones import Backbone
+from pipeline.models.spg import SelfProducedGuidance
+from pipeline.params import Params
+from pipeline.training.fit import fit
+from pipeline.training.guidance import SelfProducedGuidanceObjective
+from stages import run
+from stages.paths import training_files
+
+
+def train_spg(params: Params) -> None:
+    """Write data/models/spg.safetensors and its history."""
+
+    def objective(backbone: Backbone, classes: int) -> nn.Module:
+        network = SelfProducedGuidance(backbone, classes, params.spg)
+        return SelfProducedGuidanceObjective(network, params.spg)
+
+    fit(objective, params, params.spg, params.spg.train, **training_files("spg", "single"))
+
+
+if __name__ == "__main__":
+    run(train_spg)

@@ -1,0 +1,144 @@
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file
+
+from pipeline.errors import InputError
+from pipeline.models.backbones import Backbone, Classifier, Normalise
+from pipeline.models.weights import save_weights
+from tests.parameters import changed
+
+NAMES = ["test_efficientnet", "test_resnet", "test_convnext"]
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+@pytest.fixture
+def build(params):
+    """Build a backbone, by default a tiny one that learns as a whole, with raw maps."""
+
+    def make(weights=None, **values):
+        plain = {
+            "name": "test_efficientnet",
+            "output_stride": 16,
+            "frozen_stages": 0,
+            "standardise": False,
+        }
+        chosen = {f"backbone__{key}": value for key, value in (plain | values).items()}
+        torch.manual_seed(0)
+        return Backbone(changed(params, **chosen).backbone, weights)
+
+    return make
+
+
+@pytest.fixture
+def images():
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (4, 3, 64, 64), generator=generator, dtype=torch.uint8)
+
+
+def test_bytes_are_normalised_as_the_network_was_trained(images):
+    network = timm.create_model("test_efficientnet")
+    mean = torch.tensor(network.pretrained_cfg["mean"])[:, None, None]
+    std = torch.tensor(network.pretrained_cfg["std"])[:, None, None]
+    torch.testing.assert_close(Normalise(network)(images), (images / 255 - mean) / std)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("output_stride", [16, 32])
+def test_channels_and_strides_are_those_of_the_maps(build, images, name, output_stride):
+    network = build(name=name, output_stride=output_stride)
+    maps = network(images)
+    assert [m.shape[1] for m in maps] == network.channels
+    assert [64 // m.shape[2] for m in maps] == network.strides
+    assert network.strides[-1] <= output_stride
+
+
+def test_the_first_weights_are_those_of_the_file(build, backbone_file):
+    stored = load_file(backbone_file)
+    loaded = build(backbone_file).network.state_dict()
+    assert set(loaded) <= set(stored)
+    assert all(torch.equal(value, stored[name]) for name, value in loaded.items())
+
+
+def step(network, images):
+    """Train `network` for one step on the sum of its maps; return its state before and after."""
+    before = {name: value.clone() for name, value in network.network.state_dict().items()}
+    network.train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    sum(features.square().mean() for features in network(images)).backward()
+    optimizer.step()
+    return before, network.network.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("stages", "frozen"), [(0, ()), (2, ("conv_stem.", "bn1.", "blocks.0.", "blocks.1."))]
+)
+def test_training_moves_the_later_stages_and_no_statistics(build, images, stages, frozen):
+    before, after = step(build(frozen_stages=stages), images)
+    still = {name for name, value in before.items() if torch.equal(value, after[name])}
+    assert still == {n for n in before if n.endswith(STATISTICS) or n.startswith(frozen)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("stages", [1, 2, 4])
+def test_exactly_the_leading_maps_are_constants(build, images, name, stages):
+    maps = build(name=name, frozen_stages=stages).train()(images)
+    learning = [features.requires_grad for features in maps]
+    assert learning == [index >= stages for index in range(len(maps))]
+
+
+def test_standardised_channels_have_mean_0_and_deviation_1(build, images):
+    network = build(standardise=True).train()
+    for features in network(images):
+        flat = features.transpose(0, 1).flatten(1)
+        torch.testing.assert_close(flat.mean(1), torch.zeros(len(flat)), rtol=0, atol=1e-4)
+        varied = flat.var(1, correction=0)
+        assert ((varied > 0.2) & (varied < 1.0001)).all()  # below 1 by the 1e-5 under the root
+
+
+def test_standardising_in_evaluation_is_the_same_for_every_batch(build, images):
+    network = build(standardise=True)
+    network.train()(images)
+    network.eval()
+    torch.testing.assert_close(network(images)[-1][:1], network(images[:1])[-1])
+
+
+def test_evaluation_mode_reaches_every_layer(build):
+    network = build(frozen_stages=1, standardise=True).train().eval()
+    assert not any(module.training for module in network.modules())
+
+
+def test_more_frozen_stages_than_stages_are_refused(build):
+    with pytest.raises(InputError, match="backbone.frozen_stages: 6 is more than 5 stages"):
+        build(frozen_stages=6)
+
+
+@pytest.mark.parametrize("name", ["resnet5000", "vgg11", "inception_v3"])
+def test_what_timm_cannot_give_names_the_parameter(build, name):
+    with pytest.raises(InputError, match=f"backbone.name: .*'{name}' at output stride 16"):
+        build(name=name)
+
+
+def test_missing_first_weights_name_the_stage(build, tmp_path):
+    with pytest.raises(InputError, match="gone.safetensors: not found; run `dvc repro pretrain`"):
+        build(tmp_path / "gone.safetensors")
+
+
+def test_first_weights_of_another_network_are_refused(build, tmp_path):
+    path = tmp_path / "resnet.safetensors"
+    save_weights(timm.create_model("test_resnet"), path)
+    with pytest.raises(InputError, match="run `dvc repro pretrain`"):
+        build(path)
+
+
+def test_damaged_first_weights_are_refused(build, tmp_path, backbone_file):
+    path = tmp_path / "half.safetensors"
+    path.write_bytes(backbone_file.read_bytes()[:1000])
+    with pytest.raises(InputError, match="half.safetensors: damaged"):
+        build(path)
+
+
+def test_a_classifier_from_scratch_scores_its_classes(images):
+    assert Classifier("test_efficientnet", 3)(images).shape == (4, 3)
+    with pytest.raises(InputError, match="backbone.name: .*resnet5000"):
+        Classifier("resnet5000", 3)

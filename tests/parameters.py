@@ -1,0 +1,17 @@
+"""Parameters with a few of their values changed."""
+
+from typing import Any
+
+from pipeline.params import Params
+
+
+def changed(params: Params, **values: Any) -> Params:
+    """Return `params` with other values, checked; `spn__train__epochs` is spn.train.epochs."""
+    content = params.model_dump()
+    for key, value in values.items():
+        *sections, name = key.split("__")
+        block = content
+        for section in sections:
+            block = block[section]
+        block[name] = value
+    return Params.model_validate(content)

@@ -1,0 +1,121 @@
+import hashlib
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import stages.download
+from pipeline.errors import InputError
+from stages.download import download
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def using(params, **names):
+    return params.model_copy(update={"data": params.data.model_copy(update=names)})
+
+
+@pytest.fixture
+def embedded(tmp_path, monkeypatch):
+    """A working folder with a small embedded archive and its checksum."""
+    monkeypatch.chdir(tmp_path)
+    zipped = Path("data/cutouts/cutouts.zip")
+    zipped.parent.mkdir(parents=True)
+    with zipfile.ZipFile(zipped, "w") as content:
+        content.writestr("manifest.json", "{}")
+    digest = hashlib.sha256(zipped.read_bytes()).hexdigest()
+    zipped.with_name("cutouts.zip.sha256").write_text(f"{digest}  cutouts.zip\n")
+    return zipped
+
+
+@pytest.fixture
+def photographs(tiny_voc, tiny_cub, tmp_path, monkeypatch, params):
+    """Parameters that name both external data sets, with their variables set."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VOC_ROOT", str(tiny_voc))
+    monkeypatch.setenv("CUB_ROOT", str(tiny_cub))
+    return using(params, multi="voc", single="cub")
+
+
+def raw():
+    return {path.relative_to("data/raw").as_posix() for path in Path("data/raw").rglob("*")}
+
+
+def test_the_embedded_archive_is_unpacked_once_for_both_tracks(embedded, params):
+    download(using(params, multi="cutouts", single="cutouts"))
+    assert raw() == {"cutouts", "cutouts/manifest.json"}
+
+
+def test_the_archive_of_the_repository_is_the_one_of_its_checksum(tmp_path, monkeypatch, params):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(stages.download, "EMBEDDED", REPOSITORY / "data")
+    download(using(params, multi="cutouts", single="cutouts"))
+    assert "cutouts/manifest.json" in raw()
+
+
+def test_a_corrupt_archive_leaves_the_older_data(embedded, params):
+    chosen = using(params, multi="cutouts", single="cutouts")
+    download(chosen)
+    embedded.write_bytes(embedded.read_bytes()[:-5])
+    with pytest.raises(InputError, match="data/cutouts/cutouts.zip: sha256 is "):
+        download(chosen)
+    assert raw() == {"cutouts", "cutouts/manifest.json"}
+    assert {path.name for path in Path("data").iterdir()} == {"cutouts", "raw"}
+
+
+@pytest.mark.parametrize("content", [None, ""])
+def test_an_archive_needs_its_checksum(embedded, params, content):
+    path = embedded.with_name("cutouts.zip.sha256")
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(InputError, match="cutouts.zip.sha256: missing or empty"):
+        download(using(params, multi="cutouts", single="cutouts"))
+
+
+def test_external_photographs_are_inventoried_without_their_place(photographs, tiny_voc):
+    download(photographs)
+    assert raw() == {"voc.json", "cub.json"}
+    inventory = Path("data/raw/voc.json").read_text()
+    assert json.loads(inventory)["files"] == 30
+    assert str(tiny_voc) not in inventory
+
+
+def test_the_inventory_is_the_same_elsewhere_and_changes_with_a_file(
+    photographs, tiny_voc, tmp_path, monkeypatch
+):
+    def inventory():
+        download(photographs)
+        return Path("data/raw/voc.json").read_text()
+
+    first = inventory()
+    shutil.copytree(tiny_voc, tmp_path / "moved")
+    monkeypatch.setenv("VOC_ROOT", str(tmp_path / "moved"))
+    assert inventory() == first
+    (tmp_path / "moved/VOCdevkit/VOC2007/JPEGImages/000001.jpg").write_bytes(b"")
+    assert inventory() != first
+
+
+def test_an_unset_root_names_the_variable_and_what_it_must_contain(photographs, monkeypatch):
+    monkeypatch.delenv("VOC_ROOT")
+    with pytest.raises(InputError, match="VOC_ROOT is not set.*VOCdevkit/VOC2007"):
+        download(photographs)
+
+
+def test_a_root_without_the_layout_is_refused(photographs, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUB_ROOT", str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="CUB_ROOT=.*nowhere: has no folder CUB_200_2011"):
+        download(photographs)
+    assert not Path("data").exists() or not list(Path("data").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"multi": "imagenet"}, "data.multi: 'imagenet' is none of cutouts, voc"),
+        ({"single": "voc"}, "data.single: 'voc' is none of cutouts, cub"),
+    ],
+)
+def test_a_data_set_must_exist_and_suit_its_track(photographs, names, message):
+    with pytest.raises(InputError, match=message):
+        download(using(photographs, **names))

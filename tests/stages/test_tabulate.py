@@ -1,0 +1,94 @@
+import json
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.datasets.record import Dataset, Record
+from pipeline.datasets.store import write_split
+from pipeline.errors import InputError
+from pipeline.localization.predictions import Prediction, write_predictions
+from pipeline.reporting.catalogue import TABLES
+from stages.paths import REPORTS, history_file, predictions_file, scores_file, split_file
+from stages.tabulate import tabulate
+
+REPOSITORY = Path(__file__).parents[2]
+SCORES = json.loads((REPOSITORY / "tests/reporting/scores.json").read_text())
+IDS = ("a", "b", "c")
+
+
+def record(name):
+    buffer = BytesIO()
+    Image.new("RGB", (32, 32), "gray").save(buffer, "PNG")
+    box, label = np.array([[4, 4, 20, 20]], np.float32), np.array([0])
+    return Record(name, buffer.getvalue(), 32, 32, (0,), box, label, np.array([False]))
+
+
+def prediction(name, model):
+    maps = np.arange(32, dtype=np.float32).reshape(2, 4, 4)
+    return Prediction(
+        id=name,
+        split="test",
+        scores=np.zeros(2, np.float32),
+        map_classes=np.array([0, 1]),
+        maps=maps,
+        proposal_map=maps[0] / maps[0].sum() if model == "spn_multi" else None,
+        guidance={branch: maps[0] for branch in ("b1", "b2", "c")} if model == "spg" else {},
+    )
+
+
+def put(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path, monkeypatch):
+    """What `evaluate` and the stages before it leave, for three grey pictures."""
+    monkeypatch.chdir(tmp_path)
+    for track in ("multi", "single"):
+        dataset = Dataset(track, track, ("bird", "fish"), {"test": lambda: map(record, IDS)})
+        write_split(split_file(track, "test"), dataset, "test")
+    for model, scores in SCORES.items():
+        put(scores_file(model), json.dumps(scores))
+        put(history_file(model), "epoch,loss\n1,0.7\n2,0.5\n")
+        write_predictions(predictions_file(model), (prediction(name, model) for name in IDS))
+
+
+def reports():
+    return {str(p.relative_to(REPORTS)): p.read_bytes() for p in REPORTS.rglob("*") if p.is_file()}
+
+
+def test_reports_are_complete_and_byte_identical_twice(params):
+    tabulate(params)
+    first = reports()
+    tabulate(params)
+    assert reports() == first
+    tables = {f"tables/{table.id}.{end}" for table in TABLES for end in ("csv", "md")}
+    figures = {f"figures/{name}.png" for name in ("multi", "single", "history")}
+    assert set(first) == {"metrics.json", "index.html"} | tables | figures
+
+
+@pytest.mark.parametrize(
+    ("missing", "stage"),
+    [
+        (scores_file("spg"), "evaluate"),
+        (predictions_file("spn_multi"), "evaluate"),
+        (split_file("single", "test"), "preprocess"),
+        (history_file("cam_multi"), "train"),
+    ],
+)
+def test_a_missing_input_names_itself_and_the_stage_and_leaves_no_table(params, missing, stage):
+    missing.unlink()
+    with pytest.raises(InputError, match=f"{missing.name}: not found.*{stage}"):
+        tabulate(params)
+    assert not {name for name in reports() if not name.startswith("figures/")}
+
+
+def test_torch_is_not_needed():
+    code = "import sys, stages.tabulate; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0

@@ -1,0 +1,170 @@
+"""The whole pipeline under DVC, on a few tiny scenes: what runs, what is rerun, what is refused."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.errors import InputError
+from pipeline.params import load
+
+REPOSITORY = Path(__file__).parents[1]
+TINY = {
+    "cutouts": {"scene_size": 64, "train_scenes": 24, "val_scenes": 12, "test_scenes": 16},
+    "input": {"size": 64, "margin": 8},
+    "spn": {"channels": 8, "groups": 2, "train": {"epochs": 1}},
+    "spg": {
+        "channels": 8,
+        "guidance_channels": 8,
+        "warmup_epochs": 0,
+        "train": {"epochs": 1},
+    },
+    "evaluate": {"ten_crop": False},
+}
+ENVIRONMENT = os.environ | {
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    **{
+        f"GIT_{who}_{what}": "test@example.org"
+        for who in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    },
+}
+
+
+def call(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in `folder`; stderr is part of stdout."""
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=ENVIRONMENT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def dvc(folder: Path, *arguments: str) -> str:
+    """Run DVC, which must succeed; return what it printed."""
+    done = call(folder, sys.executable, "-m", "dvc", *arguments)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def stages_run(printed: str) -> list[str]:
+    """Return the stages that DVC says it ran."""
+    lines = [line for line in printed.splitlines() if line.startswith("Running stage")]
+    return [line.split("'")[1] for line in lines]
+
+
+def merge(target: dict, changes: dict) -> None:
+    """Overwrite nested keys of `target`."""
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            merge(target[key], value)
+        else:
+            target[key] = value
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository as a git checkout of its own, with tiny parameters, reproduced."""
+    folder = tmp_path_factory.mktemp("project")
+    listed = call(REPOSITORY, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, listed.stdout.split("\0")):
+        if not name.startswith(("reports/", "dvc.lock")) and (REPOSITORY / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
+    yaml = YAML()
+    content = yaml.load(folder / "params.yaml")
+    merge(content, TINY)
+    yaml.dump(content, folder / "params.yaml")
+    call(folder, "git", "init", "--quiet")
+    dvc(folder, "repro", "--quiet")
+    call(folder, "git", "add", "--all")
+    call(folder, "git", "commit", "--quiet", "--message", "Tiny")
+    return folder
+
+
+def test_everything_is_up_to_date_afterwards(project: Path) -> None:
+    assert "up to date" in dvc(project, "status")
+    assert stages_run(dvc(project, "repro")) == []
+
+
+def test_the_tables_of_both_papers_are_there(project: Path) -> None:
+    names = {f"{paper}-{n}" for paper, last in (("spn", 6), ("spg", 4)) for n in range(1, last + 1)}
+    folder = project / "reports/tables"
+    assert {path.stem for path in folder.glob("*.csv")} == names
+    assert {path.stem for path in folder.glob("*.md")} == names
+    assert json.loads((project / "reports/metrics.json").read_text()).keys() == {"spg", "spn"}
+
+
+def test_no_out_holds_a_path_of_the_machine(project: Path) -> None:
+    outs = [p for f in ("data", "reports") for p in (project / f).rglob("*") if p.is_file()]
+    assert len(outs) > 40
+    assert [p.name for p in outs if str(project).encode() in p.read_bytes()] == []
+
+
+def test_an_experiment_reruns_only_what_depends_on_its_parameter(project: Path) -> None:
+    printed = dvc(project, "exp", "run", "--name", "lower", "-S", "spg.delta_h=0.6")
+    assert stages_run(printed) == ["train_spg", "evaluate_spg", "tabulate"]
+    assert "lower" in dvc(project, "exp", "show", "--md")
+    changed = json.loads(dvc(project, "params", "diff", "--json"))
+    (difference,) = changed["params.yaml"].items()
+    assert (difference[0], difference[1]["old"], difference[1]["new"]) == ("spg.delta_h", 0.7, 0.6)
+    dvc(project, "metrics", "diff")
+    call(project, "git", "checkout", "--", ".")
+    dvc(project, "checkout", "--quiet")
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("spg.delta_h=1.6", ["spg.delta_h", "1.6", "less than 1"]),
+        ("spg.dleta_h=0.6", ["spg.dleta_h", "not permitted"]),
+        ("spg.delta_l=0.8", ["delta_l 0.8 must be below delta_h 0.7"]),
+        ("input.flip=on", ["input.flip", "valid boolean"]),
+        ("epochs=3", ["epochs", "not permitted"]),
+    ],
+)
+def test_a_bad_parameter_fails_with_the_schema_s_message(
+    project: Path, setting: str, told: Sequence[str]
+) -> None:
+    done = call(project, sys.executable, "-m", "dvc", "exp", "run", "-S", setting)
+    call(project, "git", "checkout", "--", ".")
+    dvc(project, "checkout", "--quiet")
+    assert done.returncode != 0
+    assert [words for words in told if words not in done.stdout] == []
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["spn.train.learning_rate=1e-5", "spn.train.learning_rate=2", "spn.train.decay_epochs=[1,2]"],
+)
+def test_what_dvc_writes_for_a_setting_is_read_back(project: Path, setting: str) -> None:
+    dvc(project, "exp", "run", "-S", setting, "download")
+    params = load(project / "params.yaml")
+    call(project, "git", "checkout", "--", ".")
+    key, _, value = setting.rpartition("=")
+    assert getattr(params.spn.train, key.rpartition(".")[2]) == json.loads(value)
+
+
+def test_a_stage_before_its_inputs_names_the_stage_to_run(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project, tmp_path / "copy", ignore=shutil.ignore_patterns("cache", "packed"))
+    done = call(tmp_path / "copy", "sh", "stages/run", "train_spg")
+    assert done.returncode == 1
+    assert "dvc repro preprocess" in done.stdout
+
+
+def test_a_bad_list_of_keys_is_reported_whole(project: Path, tmp_path: Path) -> None:
+    text = (project / "params.yaml").read_text()
+    bad = text.replace("seed: 0", "seed: -1").replace("delta_h: 0.7", "delta_h: 7", 1)
+    (tmp_path / "params.yaml").write_text(bad + "unknown: 1\n")
+    with pytest.raises(InputError) as raised:
+        load(tmp_path / "params.yaml")
+    assert all(key in str(raised.value) for key in ("seed", "spg.delta_h", "unknown"))

@@ -1,0 +1,195 @@
+import math
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.datasets.store import PackedSplit
+from pipeline.errors import InputError
+from pipeline.models.backbones import Backbone
+from pipeline.models.cam import ClassActivationNetwork
+from pipeline.training import batches, loop
+from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.loop import NonFiniteLoss, learning_rates, train
+from pipeline.training.losses import Classification
+from tests.parameters import changed
+
+
+class Interrupted(Exception):
+    """The training was killed."""
+
+
+class Faulty(nn.Module):
+    """The classification objective, but for one batch of one epoch (all counted from 0)."""
+
+    def __init__(self, network, epoch, batch, fault):
+        super().__init__()
+        self.network = network
+        self.epoch, self.batch, self.fault, self.calls = epoch, batch, fault, 0
+
+    def forward(self, images, targets, epoch):
+        terms = Classification(self.network)(images, targets, epoch)
+        if epoch == self.epoch:
+            if self.calls == self.batch:
+                return self.fault(terms)
+            self.calls += 1
+        return terms
+
+
+def kill(terms):
+    raise Interrupted
+
+
+@pytest.fixture
+def slow(quick):
+    """Three epochs of three batches, with dropout, the last epoch at a lower rate."""
+    return changed(quick, spn__train__epochs=3, spn__train__decay_epochs=[2], spn__dropout=0.5)
+
+
+@pytest.fixture
+def network(slow):
+    torch.manual_seed(0)
+    return ClassActivationNetwork(Backbone(slow.backbone), 3, slow.spn)
+
+
+@pytest.fixture
+def run(slow, packed, tmp_path):
+    """Train an objective on the single-label track, with checkpoints in a folder of that name."""
+
+    def make(objective, folder="scratch"):
+        split = PackedSplit(packed / "single" / "train.arrow")
+        checkpoints = Checkpoints(tmp_path / folder)
+        return train(objective, split, slow.input, slow.spn.train, slow.seed, checkpoints)
+
+    return make
+
+
+def fresh(network):
+    """Another network with the same weights."""
+    return deepcopy(network)
+
+
+def same_weights(one, other):
+    expected = other.state_dict()
+    return all(torch.equal(value, expected[name]) for name, value in one.state_dict().items())
+
+
+def test_history_has_the_mean_of_each_term_per_epoch(run, network, monkeypatch):
+    losses = []
+
+    def recorded(logits, targets):
+        loss = nn.functional.cross_entropy(logits, targets)
+        losses.append(loss.item())
+        return loss
+
+    monkeypatch.setattr("pipeline.training.losses.classification_loss", recorded)
+    history = run(Classification(network))
+    means = [sum(losses[i : i + 3]) / 3 for i in (0, 3, 6)]
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    for row, mean in zip(history, means, strict=True):
+        assert row["loss"] == row["classification"] == pytest.approx(mean)
+
+
+def test_the_loss_falls(slow, packed, tmp_path, network):
+    schedule = slow.spn.train.model_copy(update={"epochs": 12, "decay_epochs": [11]})
+    split = PackedSplit(packed / "single" / "train.arrow")
+    checkpoints = Checkpoints(tmp_path / "scratch")
+    history = train(Classification(network), split, slow.input, schedule, 0, checkpoints)
+    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
+
+
+def test_the_same_seed_gives_the_same_weights_from_any_number_of_workers(run, network, monkeypatch):
+    one, other = fresh(network), fresh(network)
+    for workers, copied in ((0, one), (2, other)):
+        monkeypatch.setattr(batches, "workers", lambda n=workers: n)
+        run(Classification(copied), f"scratch-{workers}")
+    assert same_weights(one, other)
+    assert not same_weights(one, network)
+
+
+@pytest.mark.parametrize(("epoch", "batch"), [(0, 1), (1, 0), (2, 2)])
+def test_a_resumed_training_ends_with_the_same_weights(run, network, epoch, batch):
+    whole, resumed = fresh(network), fresh(network)
+    expected = run(Classification(whole), "whole")
+    with pytest.raises(Interrupted):
+        run(Faulty(fresh(network), epoch, batch, kill), "broken")
+    history = run(Classification(resumed), "broken")
+    assert same_weights(resumed, whole)
+    assert history == expected
+
+
+def test_a_complete_training_resumes_to_its_end_without_a_step(run, network):
+    done, again = fresh(network), fresh(network)
+    expected = run(Classification(done))
+    assert run(Faulty(again, 0, 0, kill)) == expected
+    assert same_weights(again, done)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_names_epoch_step_and_checkpoint(run, network, tmp_path, value):
+    def fault(terms):
+        return terms | {"b2": terms["classification"] * value}
+
+    with pytest.raises(NonFiniteLoss) as caught:
+        run(Faulty(network, 1, 2, fault))
+    message = str(caught.value)
+    assert "not finite at epoch 2, step 3" in message
+    assert f"b2 {value}" in message
+    assert f"last good checkpoint: epoch-0000 in {tmp_path / 'scratch'}" in message
+    assert isinstance(caught.value, InputError)
+
+
+def test_a_loss_that_is_never_finite_has_no_checkpoint(run, network):
+    def fault(terms):
+        return {"classification": terms["classification"] * math.nan}
+
+    with pytest.raises(NonFiniteLoss, match="epoch 1, step 1 .*last good checkpoint: none"):
+        run(Faulty(network, 0, 0, fault))
+
+
+def test_the_rates_fall_after_the_decay_epochs(run, network, monkeypatch, slow):
+    rates = []
+    run_epoch = loop.run_epoch
+
+    def recorded(accelerator, objective, optimizer, *rest):
+        rates.append([group["lr"] for group in optimizer.param_groups])
+        return run_epoch(accelerator, objective, optimizer, *rest)
+
+    monkeypatch.setattr(loop, "run_epoch", recorded)
+    run(Classification(network))
+    schedule = slow.spn.train
+    first = [schedule.learning_rate, schedule.added_learning_rate]
+    last = [rate * schedule.decay_factor for rate in first]
+    assert rates == [first, first, pytest.approx(last)]
+
+
+def test_the_backbone_learns_at_its_own_rate(slow):
+    chosen = changed(slow, backbone__frozen_stages=2)
+    network = ClassActivationNetwork(Backbone(chosen.backbone), 3, chosen.spn)
+    backbone, added = learning_rates(Classification(network), chosen.spn.train)
+    assert backbone["lr"] == chosen.spn.train.learning_rate
+    assert added["lr"] == chosen.spn.train.added_learning_rate
+    names = {id(p): name for name, p in network.named_parameters()}
+    assert {names[id(p)].split(".")[0] for p in backbone["params"]} == {"backbone"}
+    assert sorted(names[id(p)] for p in added["params"]) == [
+        "classifier.bias",
+        "classifier.weight",
+        "convolution.bias",
+        "convolution.weight",
+    ]
+    assert all(p.requires_grad for p in backbone["params"])
+
+
+def test_frozen_stages_do_not_move_in_training(slow, packed, tmp_path):
+    chosen = changed(slow, backbone__frozen_stages=2)
+    network = ClassActivationNetwork(Backbone(chosen.backbone), 3, chosen.spn)
+    before = fresh(network).backbone.network.state_dict()
+    split = PackedSplit(packed / "single" / "train.arrow")
+    checkpoints = Checkpoints(tmp_path / "scratch")
+    train(Classification(network), split, chosen.input, chosen.spn.train, 0, checkpoints)
+    after = network.backbone.network.state_dict()
+    still = {name for name, value in before.items() if torch.equal(value, after[name])}
+    leading = {n for n in before if n.startswith(("conv_stem", "bn1", "blocks.0", "blocks.1"))}
+    assert leading <= still
+    assert not any(name.endswith("weight") for name in still - leading)
