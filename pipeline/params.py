@@ -129,7 +129,7 @@ class SpnParams(Section):
     def _divide_channels(cls, groups: int, others: ValidationInfo) -> int:
         channels = others.data.get("channels", 0)
         if channels % groups:
-            raise ValueError(f"must divide channels {channels}")
+            raise ValueError(f"groups {groups} must divide channels {channels}")
         return groups
 
 
@@ -144,7 +144,7 @@ class MaskThresholds(Section):
     def _low_below_high(cls, delta_l: float, others: ValidationInfo) -> float:
         delta_h = others.data.get("delta_h", 1)
         if delta_l >= delta_h:
-            raise ValueError(f"must be below delta_h {delta_h}")
+            raise ValueError(f"delta_l {delta_l} must be below delta_h {delta_h}")
         return delta_l
 
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from pipeline.errors import InputError
 from pipeline.models.backbones import Backbone
 from pipeline.models.interface import Localization
 from pipeline.params import SpnParams
@@ -18,9 +19,12 @@ class ClassActivationNetwork(nn.Module):
     def __init__(self, backbone: Backbone, classes: int, params: SpnParams) -> None:
         super().__init__()
         self.backbone = backbone
-        self.convolution = nn.Conv2d(
-            backbone.channels[-1], params.channels, 3, padding=1, groups=params.groups
-        )
+        inputs = backbone.channels[-1]
+        if inputs % params.groups:
+            raise InputError(
+                f"spn.groups: {params.groups} must divide the backbone's {inputs} channels"
+            )
+        self.convolution = nn.Conv2d(inputs, params.channels, 3, padding=1, groups=params.groups)
         self.dropout = nn.Dropout(params.dropout)
         self.classifier = nn.Linear(params.channels, classes)
 

@@ -10,7 +10,7 @@ import timm
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from timm.data.config import resolve_data_config
 from timm.data.transforms_factory import create_transform
 from torch import Tensor, nn
@@ -30,7 +30,7 @@ def save_weights(module: nn.Module, path: Path) -> None:
     """Write the state of `module` as safetensors; the same state gives the same bytes."""
     state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     with atomic_path(path) as temporary:
-        save_file(state, temporary)
+        temporary.write_bytes(save(state))
 
 
 def load_weights(module: nn.Module, path: Path, stage: str) -> None:

@@ -144,6 +144,6 @@ def _predictions_of(
     found = {p.id: p for p in predictions if p.split == "test" and p.id in wanted}
     if missing := wanted - found.keys():
         raise InputError(
-            f"predictions: no test picture {min(missing)}; run `dvc repro -f evaluate`"
+            f"predictions: no test picture {min(missing)}; run `dvc repro -f --glob 'evaluate*'`"
         )
     return found

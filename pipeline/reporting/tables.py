@@ -167,8 +167,8 @@ def score(scores: Scores, model: str, key: str) -> Any:
     for part in key.split("."):
         if not isinstance(found, dict) or part not in found:
             raise InputError(
-                f"scores of {model}: no `{key}`; run `dvc repro -f evaluate`, or choose data "
-                "that has images for it"
+                f"scores of {model}: no `{key}`; run `dvc repro -f --glob 'evaluate*'`, or choose "
+                "data that has images for it"
             )
         found = found[part]
     return found
@@ -178,11 +178,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path}: not found; run `dvc repro evaluate` first") from None
+        raise InputError(f"{path}: not found; run `dvc repro --glob 'evaluate*'` first") from None
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); run `dvc repro -f evaluate`") from None
+        raise InputError(
+            f"{path}: not valid JSON ({error}); run `dvc repro -f --glob 'evaluate*'`"
+        ) from None
     if not isinstance(content, dict):
-        raise InputError(f"{path}: no JSON object; run `dvc repro -f evaluate`")
+        raise InputError(f"{path}: no JSON object; run `dvc repro -f --glob 'evaluate*'`")
     return content
 
 
@@ -235,7 +237,7 @@ def _finite(value: object, model: str, key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise InputError(
             f"scores of {model}: `{key}` is {value!r}, not a finite number; "
-            "run `dvc repro -f evaluate`"
+            "run `dvc repro -f --glob 'evaluate*'`"
         )
     return round(float(value), 2)
 

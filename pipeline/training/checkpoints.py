@@ -41,7 +41,7 @@ class Checkpoints:
     def locked(self) -> Iterator[None]:
         """Hold the folder; raise InputError while another process trains the same thing."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        with self.folder.with_suffix(".lock").open("w") as lock:
+        with self.folder.with_name(f"{self.folder.name}.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from pipeline.training.checkpoints import Checkpoints, History
 
 
 class NonFiniteLoss(InputError):
-    """The loss became NaN or infinite."""
+    """The loss, or a weight, became NaN or infinite."""
 
 
 def train(
@@ -57,7 +58,8 @@ def train(
     objective = objective.to(memory_format=torch.channels_last)
     objective, optimizer, batches = accelerator.prepare(objective, optimizer, loader)
     accelerator.register_for_checkpointing(scheduler)
-    with checkpoints.locked():
+    # One lock for all the processes of a training.
+    with checkpoints.locked() if accelerator.is_main_process else nullcontext():
         first, history = checkpoints.restore(accelerator)
         for epoch in range(first, params.epochs):
             keys.epoch = epoch
@@ -70,6 +72,8 @@ def train(
             history.append(
                 run_epoch(accelerator, objective, optimizer, progress, epoch, checkpoints)
             )
+            if not all(parameter.isfinite().all() for parameter in objective.parameters()):
+                raise NonFiniteLoss(_report(epoch, len(batches), {}, checkpoints))
             scheduler.step()
             checkpoints.save(accelerator, history, epoch)
     return history
@@ -109,7 +113,7 @@ def learning_rates(objective: nn.Module, params: TrainParams) -> list[dict[str, 
 
 
 def _report(epoch: int, step: int, terms: dict[str, Tensor], checkpoints: Checkpoints) -> str:
-    values = ", ".join(f"{name} {term.item():.4g}" for name, term in terms.items())
+    values = ", ".join(f"{name} {term.item():.4g}" for name, term in terms.items()) or "weights"
     last = checkpoints.last.name if checkpoints.last else "none"
     return (
         f"the loss is not finite at epoch {epoch + 1}, step {step + 1} ({values}); last good "

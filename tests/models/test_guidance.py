@@ -45,7 +45,7 @@ def test_an_image_without_enough_foreground_gets_a_lower_threshold():
 
 
 def test_the_lower_threshold_does_not_leak_to_other_images():
-    poor, rich = torch.tensor([[0.1, 0.3, 0.6]]), torch.tensor([[0.9, 0.8, 0.6]])
+    poor, rich = torch.tensor([[0.1, 0.3, 0.6]]), torch.tensor([[0.9, 0.8, 0.7]])
     for maps in (torch.stack([poor, rich]), torch.stack([rich, poor])):
         masks = guidance_masks(maps, PAPER)
         rescued = add_missing_foreground(masks, maps, fewest=2, fallback=0.7)

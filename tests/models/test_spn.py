@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline.errors import InputError
 from pipeline.models.backbones import Backbone
 from pipeline.models.cam import ClassActivationNetwork
 from pipeline.models.spn import SoftProposalNetwork
@@ -94,3 +95,8 @@ def test_the_backbone_learns_through_the_coupling(build, images):
     network(images).sum().backward()
     learning = [p for p in network.parameters() if p.requires_grad]
     assert all(p.grad is not None and p.grad.isfinite().all() for p in learning)
+
+
+def test_groups_divide_the_channels_of_the_backbone(build):
+    with pytest.raises(InputError, match="spn.groups: 3 must divide the backbone's 64 channels"):
+        build(ClassActivationNetwork, channels=15, groups=3)

@@ -91,11 +91,15 @@ def test_history_has_the_mean_of_each_term_per_epoch(run, network, monkeypatch):
         assert row["loss"] == row["classification"] == pytest.approx(mean)
 
 
-def test_the_loss_falls(slow, packed, tmp_path, network):
-    schedule = slow.spn.train.model_copy(update={"epochs": 12, "decay_epochs": [11]})
+def test_the_loss_falls(slow, packed, tmp_path):
+    calm = {"epochs": 10, "learning_rate": 0.002, "added_learning_rate": 0.02, "decay_epochs": []}
+    chosen = changed(slow, spn__dropout=0.0, **{f"spn__train__{k}": v for k, v in calm.items()})
+    torch.manual_seed(0)
+    network = ClassActivationNetwork(Backbone(chosen.backbone), 3, chosen.spn)
     split = PackedSplit(packed / "single" / "train.arrow")
     checkpoints = Checkpoints(tmp_path / "scratch")
-    history = train(Classification(network), split, slow.input, schedule, 0, checkpoints)
+    objective = Classification(network)
+    history = train(objective, split, chosen.input, chosen.spn.train, 0, checkpoints)
     assert history[-1]["loss"] < 0.5 * history[0]["loss"]
 
 
@@ -146,6 +150,15 @@ def test_a_loss_that_is_never_finite_has_no_checkpoint(run, network):
 
     with pytest.raises(NonFiniteLoss, match="epoch 1, step 1 .*last good checkpoint: none"):
         run(Faulty(network, 0, 0, fault))
+
+
+def test_weights_spoilt_by_an_epoch_s_last_step_are_never_a_checkpoint(run, network, tmp_path):
+    def fault(terms):
+        # Finite itself, with a gradient that is not.
+        return {"classification": terms["classification"] + (terms["classification"] * 0).sqrt()}
+
+    with pytest.raises(NonFiniteLoss, match="epoch 2, .*weights.*last good checkpoint: epoch-0000"):
+        run(Faulty(network, 1, 2, fault))
 
 
 def test_the_rates_fall_after_the_decay_epochs(run, network, monkeypatch, slow):

@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file
+
+import stages.pretrain
+from pipeline.errors import InputError
+from pipeline.models.backbones import Backbone
+from pipeline.models.weights import save_weights
+from stages.pretrain import pretrain
+from tests.conftest import REPOSITORY
+from tests.parameters import changed
+
+OUT = Path("data/weights/backbone.safetensors")
+
+
+@pytest.fixture
+def alone(tmp_path, monkeypatch):
+    """An empty current folder beside the repository's embedded archive."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(stages.pretrain, "ARCHIVE", REPOSITORY / "data/cutouts/cutouts.zip")
+
+
+@pytest.fixture
+def from_scratch(quick):
+    """Parameters to train the tiny backbone for one epoch."""
+    short = {"source": "scratch", "train__epochs": 1, "train__batch_size": 4}
+    return changed(quick, **{f"pretrain__{key}": value for key, value in short.items()})
+
+
+def test_the_packaged_weights_start_the_backbone(alone, params):
+    chosen = changed(params, pretrain__source="package", backbone__name="tf_efficientnet_lite0")
+    pretrain(chosen)
+    stored = load_file(OUT)
+    loaded = Backbone(chosen.backbone, OUT).network.state_dict()
+    assert loaded and all(torch.equal(value, stored[name]) for name, value in loaded.items())
+
+
+def test_weights_that_do_not_know_the_check_picture_are_not_written(alone, quick):
+    save_weights(timm.create_model("test_efficientnet"), Path("mine.safetensors"))
+    chosen = changed(quick, pretrain__source="file", pretrain__file="mine.safetensors")
+    with pytest.raises(InputError, match="the weights take pretrain.check_picture for classes"):
+        pretrain(chosen)
+    assert not OUT.exists()
+
+
+def test_a_wrong_checksum_writes_nothing(alone, quick):
+    save_weights(timm.create_model("test_efficientnet"), Path("mine.safetensors"))
+    wrong = {"source": "file", "file": "mine.safetensors", "sha256": "0" * 64}
+    with pytest.raises(InputError, match="mine.safetensors: sha256 is"):
+        pretrain(changed(quick, **{f"pretrain__{key}": value for key, value in wrong.items()}))
+    assert not OUT.exists()
+
+
+def test_without_a_network_the_hub_is_refused(alone, quick, monkeypatch):
+    def unreachable(*args, **kwargs):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr("timm.create_model", unreachable)
+    with pytest.raises(InputError, match="timm's hub gave no weights.*set pretrain.source to"):
+        pretrain(changed(quick, pretrain__source="hub"))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no archive"])
+def test_an_unreadable_archive_names_the_check_picture(alone, params, monkeypatch, content):
+    chosen = changed(params, pretrain__source="package", backbone__name="tf_efficientnet_lite0")
+    monkeypatch.setattr(stages.pretrain, "ARCHIVE", Path("cutouts.zip"))
+    if content is not None:
+        Path("cutouts.zip").write_bytes(content)
+    with pytest.raises(InputError, match="cutouts.zip: cannot read pretrain.check_picture .*git"):
+        pretrain(chosen)
+    assert not OUT.exists()
+
+
+def test_a_check_picture_that_is_not_in_the_archive_is_named(alone, params):
+    chosen = changed(
+        params,
+        pretrain__source="package",
+        pretrain__check_picture="cutouts/unicorn.webp",
+        backbone__name="tf_efficientnet_lite0",
+    )
+    with pytest.raises(InputError, match="check_picture 'cutouts/unicorn.webp'"):
+        pretrain(chosen)
+
+
+def test_a_backbone_from_scratch_starts_the_networks(workspace, from_scratch):
+    before = OUT.read_bytes()
+    pretrain(from_scratch)
+    assert OUT.read_bytes() != before
+    stored = load_file(OUT)
+    loaded = Backbone(from_scratch.backbone, OUT).network.state_dict()
+    assert loaded and all(torch.equal(value, stored[name]) for name, value in loaded.items())
+    assert not [path for path in Path(".scratch").iterdir() if path.is_dir()]
+
+
+def test_training_from_scratch_twice_gives_the_same_bytes(workspace, from_scratch):
+    pretrain(from_scratch)
+    first = OUT.read_bytes()
+    pretrain(from_scratch)
+    assert OUT.read_bytes() == first
+
+
+def test_training_from_scratch_needs_the_packed_images(alone, from_scratch):
+    with pytest.raises(InputError, match="single/train.arrow: not found; run .*preprocess"):
+        pretrain(from_scratch)
