@@ -87,6 +87,7 @@ class TrainParams(Section):
     added_learning_rate: Positive
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: NonNegative
+    max_gradient_norm: Positive
     decay_epochs: list[Count]
     decay_factor: OpenFraction
 

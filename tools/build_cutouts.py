@@ -57,7 +57,6 @@ PINNED = {
 }
 # The kind of background on which each class is at home; `other` is never an object, only clutter.
 CONTEXT_OF_CLASS = {
-    "arthropod": "ground",
     "bird": "sky",
     "fish": "water",
     "flower": "vegetation",

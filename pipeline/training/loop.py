@@ -70,7 +70,7 @@ def train(
                 disable=not accelerator.is_main_process,
             )
             history.append(
-                run_epoch(accelerator, objective, optimizer, progress, epoch, checkpoints)
+                run_epoch(accelerator, objective, optimizer, progress, epoch, params, checkpoints)
             )
             if not all(parameter.isfinite().all() for parameter in objective.parameters()):
                 raise NonFiniteLoss(_report(epoch, len(batches), {}, checkpoints))
@@ -85,6 +85,7 @@ def run_epoch(
     optimizer: torch.optim.Optimizer,
     batches: Iterable[tuple[Tensor, Tensor]],
     epoch: int,
+    params: TrainParams,
     checkpoints: Checkpoints,
 ) -> dict[str, float]:
     """Take one step per batch; return the mean loss terms, their sum `loss`, and the epoch."""
@@ -96,6 +97,7 @@ def run_epoch(
             raise NonFiniteLoss(_report(epoch, step, terms, checkpoints))
         optimizer.zero_grad()
         accelerator.backward(loss)
+        accelerator.clip_grad_norm_(objective.parameters(), params.max_gradient_norm)
         optimizer.step()
         for name, term in {"loss": loss, **terms}.items():
             values[name].append(term.item())
