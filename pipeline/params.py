@@ -123,7 +123,8 @@ class SpnParams(Section):
     epsilon: Positive
     epsilon_relative_to: Literal["side", "area"]
     differentiate_through_m: bool
-    train: TrainParams
+    train_multi: TrainParams
+    train_single: TrainParams
 
     @field_validator("groups")
     @classmethod
@@ -132,6 +133,13 @@ class SpnParams(Section):
         if channels % groups:
             raise ValueError(f"groups {groups} must divide channels {channels}")
         return groups
+
+    def schedule(self, track: str) -> TrainParams:
+        """Return the schedule of a track: "multi" or "single"."""
+        schedules = {"multi": self.train_multi, "single": self.train_single}
+        if track not in schedules:
+            raise InputError(f"track {track!r} is none of {', '.join(schedules)}")
+        return schedules[track]
 
 
 class MaskThresholds(Section):

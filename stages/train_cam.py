@@ -22,7 +22,7 @@ def train_gap(params: Params, track: str) -> None:
         return Classification(ClassActivationNetwork(backbone, classes, params.spn))
 
     files = training_files(f"cam_{track}", track)
-    fit(objective, params, params.spn, params.spn.train, **files)
+    fit(objective, params, params.spn, params.spn.schedule(track), **files)
 
 
 def train_spg_plain(params: Params) -> None:

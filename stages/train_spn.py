@@ -18,7 +18,7 @@ def train_spn(params: Params, track: str) -> None:
         return Classification(SoftProposalNetwork(backbone, classes, params.spn))
 
     files = training_files(f"spn_{track}", track)
-    fit(objective, params, params.spn, params.spn.train, **files)
+    fit(objective, params, params.spn, params.spn.schedule(track), **files)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,8 @@ def cub_photographs() -> Path:
 def quick(params: Params) -> Params:
     """The repository's parameters, cut down until a training of two epochs takes a second."""
     schedule = {"epochs": 2, "batch_size": 4, "decay_epochs": [1]}
-    small = {f"{net}__train__{k}": v for net in ("spn", "spg") for k, v in schedule.items()}
+    schedules = ("spn__train_multi", "spn__train_single", "spg__train")
+    small = {f"{name}__{k}": v for name in schedules for k, v in schedule.items()}
     widths = {"spn__channels": 16, "spg__channels": 8, "spg__guidance_channels": 4}
     return changed(
         params,

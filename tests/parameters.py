@@ -6,7 +6,7 @@ from pipeline.params import Params
 
 
 def changed(params: Params, **values: Any) -> Params:
-    """Return `params` with other values, checked; `spn__train__epochs` is spn.train.epochs."""
+    """Return `params` with other values, checked; `spg__train__epochs` is spg.train.epochs."""
     content = params.model_dump()
     for key, value in values.items():
         *sections, name = key.split("__")

@@ -73,8 +73,16 @@ def test_numbers_are_read_as_dvc_writes_them(tmp_path, text, value):
         ("seed", "true", "seed: Input should be a valid integer (got True)"),
         ("spg__delta_h", "1.6", "spg.delta_h: Input should be less than 1 (got 1.6)"),
         ("spn__dropout", "-0.1", "spn.dropout: Input should be greater than or equal to 0"),
-        ("spn__train__weight_decay", ".nan", "spn.train.weight_decay: Input should be a finite"),
-        ("spn__train__learning_rate", ".inf", "spn.train.learning_rate: Input should be a finite"),
+        (
+            "spn__train_multi__weight_decay",
+            ".nan",
+            "spn.train_multi.weight_decay: Input should be a finite",
+        ),
+        (
+            "spn__train_multi__learning_rate",
+            ".inf",
+            "spn.train_multi.learning_rate: Input should be a finite",
+        ),
         ("spn__solver", "newton", "spn.solver: Input should be 'stationary' or 'power'"),
         ("backbone__output_stride", "12", "backbone.output_stride: Input should be 8, 16 or 32"),
         ("spg__dleta_h", "0.6", "spg.dleta_h: Extra inputs are not permitted (got 0.6)"),

@@ -18,7 +18,12 @@ REPOSITORY = Path(__file__).parents[1]
 TINY = {
     "cutouts": {"scene_size": 64, "train_scenes": 24, "val_scenes": 12, "test_scenes": 16},
     "input": {"size": 64, "margin": 8},
-    "spn": {"channels": 8, "groups": 2, "train": {"epochs": 1}},
+    "spn": {
+        "channels": 8,
+        "groups": 2,
+        "train_multi": {"epochs": 1},
+        "train_single": {"epochs": 1},
+    },
     "spg": {
         "channels": 8,
         "guidance_channels": 8,
@@ -143,14 +148,18 @@ def test_a_bad_parameter_fails_naming_it(project: Path, setting: str, told: Sequ
 
 @pytest.mark.parametrize(
     "setting",
-    ["spn.train.learning_rate=1e-5", "spn.train.learning_rate=2", "spn.train.decay_epochs=[1,2]"],
+    [
+        "spn.train_multi.learning_rate=1e-5",
+        "spn.train_multi.learning_rate=2",
+        "spn.train_multi.decay_epochs=[1,2]",
+    ],
 )
 def test_what_dvc_writes_for_a_setting_is_read_back(project: Path, setting: str) -> None:
     dvc(project, "exp", "run", "-S", setting, "download")
     params = load(project / "params.yaml")
     call(project, "git", "checkout", "--", ".")
     key, _, value = setting.rpartition("=")
-    assert getattr(params.spn.train, key.rpartition(".")[2]) == json.loads(value)
+    assert getattr(params.spn.train_multi, key.rpartition(".")[2]) == json.loads(value)
 
 
 def test_a_stage_before_its_inputs_names_the_stage_to_run(project: Path, tmp_path: Path) -> None:

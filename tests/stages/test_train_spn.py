@@ -50,7 +50,9 @@ def test_the_parameters_of_soft_proposal_reach_the_training(workspace, quick, ot
 def test_a_diverging_training_keeps_the_older_weights(workspace, quick):
     train_spn(quick, "multi")
     before = [path.read_bytes() for path in outs("spn_multi")]
-    wild = changed(quick, spn__train__learning_rate=1e30, spn__train__added_learning_rate=1e30)
+    wild = changed(
+        quick, spn__train_multi__learning_rate=1e30, spn__train_multi__added_learning_rate=1e30
+    )
     with pytest.raises(InputError, match="the loss is not finite at epoch .*checkpoint"):
         train_spn(wild, "multi")
     assert [path.read_bytes() for path in outs("spn_multi")] == before

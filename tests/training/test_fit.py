@@ -45,7 +45,7 @@ def trained(quick, packed, backbone_file, tmp_path):
             objective,
             params,
             params.spn,
-            params.spn.train,
+            params.spn.train_multi,
             split=packed / "single" / "train.arrow",
             backbone=backbone_file,
             weights=out / "net.safetensors",
@@ -83,7 +83,7 @@ def test_an_interrupted_training_resumes_to_the_same_bytes(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"spn__train__learning_rate": 0.001}, {"seed": 5}, {"input__flip": False}]
+    "change", [{"spn__train_multi__learning_rate": 0.001}, {"seed": 5}, {"input__flip": False}]
 )
 def test_a_changed_parameter_starts_afresh(trained, quick, change):
     with pytest.raises(Killed):
@@ -102,7 +102,9 @@ def test_training_starts_from_the_backbones_first_weights(trained, quick, backbo
 
 
 def test_twins_differ_by_their_training_alone(trained, quick):
-    start = changed(quick, spn__train__learning_rate=1e-30, spn__train__added_learning_rate=1e-30)
+    start = changed(
+        quick, spn__train_multi__learning_rate=1e-30, spn__train_multi__added_learning_rate=1e-30
+    )
     cam = load_file(trained("cam", start) / "net.safetensors")
     spn = load_file(trained("spn", start, SoftProposalNetwork) / "net.safetensors")
     assert cam.keys() == spn.keys()
@@ -137,7 +139,7 @@ def test_a_missing_input_names_the_stage_to_run(
             ),
             quick,
             quick.spn,
-            quick.spn.train,
+            quick.spn.train_multi,
             **files,
             **outs,
             scratch=tmp_path / "scratch",

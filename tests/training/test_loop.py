@@ -44,7 +44,9 @@ def kill(terms):
 @pytest.fixture
 def slow(quick):
     """Three epochs of three batches, with dropout, the last epoch at a lower rate."""
-    return changed(quick, spn__train__epochs=3, spn__train__decay_epochs=[2], spn__dropout=0.5)
+    return changed(
+        quick, spn__train_multi__epochs=3, spn__train_multi__decay_epochs=[2], spn__dropout=0.5
+    )
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def run(slow, packed, tmp_path):
     def make(objective, folder="scratch"):
         split = PackedSplit(packed / "single" / "train.arrow")
         checkpoints = Checkpoints(tmp_path / folder)
-        return train(objective, split, slow.input, slow.spn.train, slow.seed, checkpoints)
+        return train(objective, split, slow.input, slow.spn.train_multi, slow.seed, checkpoints)
 
     return make
 
@@ -93,13 +95,15 @@ def test_history_has_the_mean_of_each_term_per_epoch(run, network, monkeypatch):
 
 def test_the_loss_falls(slow, packed, tmp_path):
     calm = {"epochs": 10, "learning_rate": 0.002, "added_learning_rate": 0.02, "decay_epochs": []}
-    chosen = changed(slow, spn__dropout=0.0, **{f"spn__train__{k}": v for k, v in calm.items()})
+    chosen = changed(
+        slow, spn__dropout=0.0, **{f"spn__train_multi__{k}": v for k, v in calm.items()}
+    )
     torch.manual_seed(0)
     network = ClassActivationNetwork(Backbone(chosen.backbone), 3, chosen.spn)
     split = PackedSplit(packed / "single" / "train.arrow")
     checkpoints = Checkpoints(tmp_path / "scratch")
     objective = Classification(network)
-    history = train(objective, split, chosen.input, chosen.spn.train, 0, checkpoints)
+    history = train(objective, split, chosen.input, chosen.spn.train_multi, 0, checkpoints)
     assert history[-1]["loss"] < 0.5 * history[0]["loss"]
 
 
@@ -171,7 +175,7 @@ def test_the_rates_fall_after_the_decay_epochs(run, network, monkeypatch, slow):
 
     monkeypatch.setattr(loop, "run_epoch", recorded)
     run(Classification(network))
-    schedule = slow.spn.train
+    schedule = slow.spn.train_multi
     first = [schedule.learning_rate, schedule.added_learning_rate]
     last = [rate * schedule.decay_factor for rate in first]
     assert rates == [first, first, pytest.approx(last)]
@@ -180,9 +184,9 @@ def test_the_rates_fall_after_the_decay_epochs(run, network, monkeypatch, slow):
 def test_the_backbone_learns_at_its_own_rate(slow):
     chosen = changed(slow, backbone__frozen_stages=2)
     network = ClassActivationNetwork(Backbone(chosen.backbone), 3, chosen.spn)
-    backbone, added = learning_rates(Classification(network), chosen.spn.train)
-    assert backbone["lr"] == chosen.spn.train.learning_rate
-    assert added["lr"] == chosen.spn.train.added_learning_rate
+    backbone, added = learning_rates(Classification(network), chosen.spn.train_multi)
+    assert backbone["lr"] == chosen.spn.train_multi.learning_rate
+    assert added["lr"] == chosen.spn.train_multi.added_learning_rate
     names = {id(p): name for name, p in network.named_parameters()}
     assert {names[id(p)].split(".")[0] for p in backbone["params"]} == {"backbone"}
     assert sorted(names[id(p)] for p in added["params"]) == [
@@ -200,7 +204,7 @@ def test_frozen_stages_do_not_move_in_training(slow, packed, tmp_path):
     before = fresh(network).backbone.network.state_dict()
     split = PackedSplit(packed / "single" / "train.arrow")
     checkpoints = Checkpoints(tmp_path / "scratch")
-    train(Classification(network), split, chosen.input, chosen.spn.train, 0, checkpoints)
+    train(Classification(network), split, chosen.input, chosen.spn.train_multi, 0, checkpoints)
     after = network.backbone.network.state_dict()
     still = {name for name, value in before.items() if torch.equal(value, after[name])}
     leading = {n for n in before if n.startswith(("conv_stem", "bn1", "blocks.0", "blocks.1"))}
