@@ -115,6 +115,13 @@ def test_no_out_holds_a_path_of_the_machine(project: Path) -> None:
     assert [p.name for p in outs if str(project).encode() in p.read_bytes()] == []
 
 
+def test_a_run_from_clean_gives_the_same_lock(project: Path, tmp_path: Path) -> None:
+    call(tmp_path, "git", "clone", "--quiet", str(project), "again")
+    (tmp_path / "again/dvc.lock").unlink()
+    dvc(tmp_path / "again", "repro", "--quiet")
+    assert (tmp_path / "again/dvc.lock").read_text() == (project / "dvc.lock").read_text()
+
+
 def test_an_experiment_reruns_only_what_depends_on_its_parameter(project: Path) -> None:
     printed = dvc(project, "exp", "run", "--name", "lower", "-S", "spg.delta_h=0.6")
     assert stages_run(printed) == ["train_spg", "evaluate_spg", "tabulate"]
