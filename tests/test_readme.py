@@ -1,17 +1,27 @@
-"""The README's figures are those of the last run."""
+"""The README says what is so."""
 
 import json
 import re
+import subprocess
 from pathlib import Path
+
+import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 
 
-def test_every_figure_of_the_readme_stands_in_metrics_json() -> None:
-    metrics = json.loads((REPOSITORY / "reports/metrics.json").read_text())
-    rows = re.findall(
-        r"<!-- (\S+) -->.*\| ([\d.]+) \|$", (REPOSITORY / "README.md").read_text(), re.M
-    )
+def committed(path: str) -> str:
+    """Return the committed text of a file: a run on another machine may have changed it since."""
+    command = ["git", "show", f"HEAD:{path}"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"{path} is not committed here")
+    return done.stdout
+
+
+def test_every_figure_of_the_readme_is_that_of_the_committed_run() -> None:
+    metrics = json.loads(committed("reports/metrics.json"))
+    rows = re.findall(r"<!-- (\S+) -->.*\| ([\d.]+) \|$", committed("README.md"), re.M)
     assert len(rows) > 8
     for key, shown in rows:
         leaf = metrics
