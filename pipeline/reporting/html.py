@@ -143,7 +143,8 @@ def _glance(filled_tables: Iterable[FilledTable]) -> Grid:
 
 
 def _compared(twin: Cell, method: Cell, sign: int) -> tuple[str, ...]:
-    gain = f"{sign * (method.value - twin.value):+.1f}".replace("-", "−")
+    # Adding 0 turns a negative zero, which would be shown with its sign, into a positive one.
+    gain = f"{round(sign * (method.value - twin.value), 1) + 0:+.1f}".replace("-", "−")
     shown = (f"{cell.row} {cell.value:.1f}" for cell in (twin, method))
     return (*shown, gain, str(method.n), method.dataset)
 
