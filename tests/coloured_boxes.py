@@ -1,5 +1,6 @@
 """A tiny data set: grey pictures with coloured boxes, where the colour is the class."""
 
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 
 import numpy as np
@@ -37,3 +38,8 @@ def coloured_box(number: int, task: Task) -> Record:
         box_labels=np.array(labels, np.int64),
         difficult=np.array(difficult, bool),
     )
+
+
+def coloured_boxes(task: Task, numbers: Iterable[int]) -> Iterator[Record]:
+    """The pictures of these numbers."""
+    return (coloured_box(number, task) for number in numbers)

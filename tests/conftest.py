@@ -2,14 +2,15 @@
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from pipeline.datasets.record import SPLITS, Dataset, Task
+from pipeline.datasets.record import SPLITS, Dataset, Split, Task
 from pipeline.datasets.store import write_split
 from pipeline.params import Params, load
-from tests.coloured_boxes import COLOURS, coloured_box
+from tests.coloured_boxes import COLOURS, coloured_boxes
 from tests.parameters import changed
 from tests.pictures import SHAPES, draw, write_voc_image
 
@@ -118,8 +119,7 @@ def packed(tmp_path: Path) -> Path:
     tasks: tuple[Task, ...] = ("multi", "single")
     for task in tasks:
         splits = {
-            name: lambda n=chosen, t=task: (coloured_box(number, t) for number in n)
-            for name, chosen in numbers.items()
+            name: Split(partial(coloured_boxes, task), chosen) for name, chosen in numbers.items()
         }
         for split in SPLITS:
             write_split(

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.datasets import photograph
 from pipeline.datasets.holdout import hold_out
-from pipeline.datasets.record import Dataset, Record, validate
+from pipeline.datasets.record import Dataset, Record, Split, validate
 from pipeline.errors import InputError
 from pipeline.params import DataParams
 
@@ -57,7 +57,7 @@ def read(root: Path, params: DataParams, seed: int) -> Dataset:
     name = _name(len(training), len(test), len(classes))
     make = partial(_records, folder, params.short_side, classes)
     return Dataset(
-        name, "single", classes, {key: partial(make, part) for key, part in splits.items()}
+        name, "single", classes, {key: Split(make, part) for key, part in splits.items()}
     )
 
 

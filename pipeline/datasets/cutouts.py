@@ -8,7 +8,7 @@ complete.
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from PIL import Image
 
 from pipeline.datasets import compositing
 from pipeline.datasets.compositing import Floats
-from pipeline.datasets.record import SPLITS, Dataset, Record, Task
+from pipeline.datasets.record import SPLITS, Dataset, Record, Split, Task
 from pipeline.errors import InputError
 from pipeline.params import CutoutsParams
 
@@ -98,8 +98,8 @@ def read(root: Path, params: CutoutsParams, task: Task, seed: int) -> Dataset:
     """
     classes = tuple(sorted(_read_manifest(root)["classes"]))
     counts = (params.train_scenes, params.val_scenes, params.test_scenes)
-    splits: dict[str, Callable[[], Iterator[Record]]] = {
-        split: partial(_records, root, split, count, params, task, seed)
+    splits = {
+        split: Split(partial(_records, root, split, params, task, seed), range(count))
         for split, count in zip(SPLITS, counts, strict=True)
     }
     return Dataset(f"cutouts_{task}", task, classes, splits)
@@ -187,12 +187,12 @@ def boxes_of(mask: NDArray[np.uint8], count: int) -> Floats:
 
 
 def _records(
-    root: Path, split: str, count: int, params: CutoutsParams, task: Task, seed: int
+    root: Path, split: str, params: CutoutsParams, task: Task, seed: int, numbers: Iterable[int]
 ) -> Iterator[Record]:
-    """Yield the scenes of a split, each from a generator of its own."""
+    """Yield the scenes of these numbers of a split, each from a generator of its own."""
     library = load_library(root, split)
     stream = (seed, TASKS.index(task), SPLITS.index(split))
-    for index in range(count):
+    for index in numbers:
         rng = np.random.default_rng((*stream, index))
         yield _record(f"{split}-{index:05d}", library, params, task, rng)
 

@@ -1,8 +1,8 @@
 """What every data set is turned into: records, in three splits."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,6 +26,7 @@ class Record:
         boxes_xyxy: (n, 4) float32, half-open [x0, y0, x1, y1) in original pixels from 0.
         box_labels: (n,) int64, indices of classes.
         difficult: (n,) bool.
+        truncated: (n,) bool, whether the object goes on outside its box; None if unknown.
         mask: PNG, uint8 (height, width): 0 background, i the i-th object from 1; None if unknown.
     """
 
@@ -37,7 +38,27 @@ class Record:
     boxes_xyxy: np.ndarray
     box_labels: np.ndarray
     difficult: np.ndarray
+    truncated: np.ndarray | None = None
     mask: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """The records of a split, which can be made part by part and in any process.
+
+    Attributes:
+        make: yields the records of some of the keys, in their order, one at a time.
+        keys: what each record is made from, picklable.
+    """
+
+    make: Callable[[Sequence[Any]], Iterator[Record]]
+    keys: Sequence[Any]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[Record]:
+        return self.make(self.keys)
 
 
 @dataclass(frozen=True)
@@ -48,13 +69,13 @@ class Dataset:
         name: shown in tables; a benchmark's name only if the pictures are that benchmark's.
         task: `multi` for several labels per picture, `single` for exactly one.
         classes: names, in the order of the labels.
-        splits: for each of `SPLITS` a function that yields its records, made one at a time.
+        splits: one for each of `SPLITS`.
     """
 
     name: str
     task: Task
     classes: tuple[str, ...]
-    splits: Mapping[str, Callable[[], Iterator[Record]]]
+    splits: Mapping[str, Split]
 
 
 def validate(record: Record, classes: tuple[str, ...], source: str, first_pixel: int = 0) -> None:

@@ -38,7 +38,7 @@ def write_split(path: Path, dataset: Dataset, split: str) -> int:
     """
     description = json.dumps([dataset.name, dataset.task, dataset.classes, split])
     schema = pa.schema(_FIELDS, metadata={"packed_split": description})
-    records = dataset.splits[split]()
+    records = iter(dataset.splits[split])
     count = 0
     with atomic_path(path) as temporary:
         with pa.ipc.new_file(str(temporary), schema) as writer:

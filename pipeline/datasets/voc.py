@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.datasets import photograph
 from pipeline.datasets.holdout import hold_out
-from pipeline.datasets.record import Dataset, Record, validate
+from pipeline.datasets.record import Dataset, Record, Split, validate
 from pipeline.errors import InputError
 from pipeline.params import DataParams
 
@@ -56,7 +56,7 @@ def read(root: Path, params: DataParams, seed: int) -> Dataset:
     }
     name = _name(len(trainval), len(test), len(classes))
     make = partial(_records, folder, params.short_side, classes)
-    return Dataset(name, "multi", classes, {key: partial(make, ids) for key, ids in splits.items()})
+    return Dataset(name, "multi", classes, {key: Split(make, ids) for key, ids in splits.items()})
 
 
 def _listed(folder: Path, split: str) -> list[str]:

@@ -9,7 +9,7 @@ from pipeline.errors import InputError
 
 def records(root, params, seed=0):
     dataset = cub.read(root, params.data, seed)
-    return dataset, {split: list(make()) for split, make in dataset.splits.items()}
+    return dataset, {name: list(split) for name, split in dataset.splits.items()}
 
 
 def edit(root, name, old, new):

@@ -59,7 +59,7 @@ def small(params: Params) -> CutoutsParams:
 
 
 def _train(root: Path, params: CutoutsParams, task: Task, seed: int = 0) -> list[Record]:
-    return list(cutouts.read(root, params, task, seed).splits["train"]())
+    return list(cutouts.read(root, params, task, seed).splits["train"])
 
 
 def _plans(root: Path, params: CutoutsParams, count: int) -> list[cutouts.Plan]:
@@ -83,8 +83,8 @@ def test_another_seed_split_or_variant_gives_other_scenes(root: Path, small: Cut
         cutouts.read(root, small, "single", 0).splits["train"],
         dataset.splits["val"],
     ]
-    first = next(dataset.splits["train"]()).image
-    assert all(next(other()).image != first for other in others)
+    first = next(iter(dataset.splits["train"])).image
+    assert all(next(iter(other)).image != first for other in others)
 
 
 def test_a_scene_does_not_depend_on_how_many_there_are(root: Path, small: CutoutsParams) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.datasets.record import Dataset, Record
+from pipeline.datasets.record import Dataset, Record, Split
 from pipeline.datasets.store import PackedSplit, write_split
 from pipeline.errors import InputError
 
@@ -31,7 +31,7 @@ def record(number, objects=2, mask=True):
 
 
 def dataset(*records):
-    return Dataset("shapes", "multi", ("a", "b", "c"), {"train": lambda: iter(records)})
+    return Dataset("shapes", "multi", ("a", "b", "c"), {"train": Split(iter, records)})
 
 
 def assert_same(left, right):
@@ -91,14 +91,14 @@ def test_an_empty_split_is_refused_and_nothing_is_written(tmp_path):
 
 
 def test_a_failure_halfway_leaves_the_old_file(tmp_path):
-    def failing():
+    def failing(keys):
         yield record(0)
         raise InputError("bad picture")
 
     path = tmp_path / "a.arrow"
     write_split(path, dataset(record(5)), "train")
     with pytest.raises(InputError, match="bad picture"):
-        write_split(path, Dataset("s", "multi", ("a",), {"train": failing}), "train")
+        write_split(path, Dataset("s", "multi", ("a",), {"train": Split(failing, [0])}), "train")
     assert [found.id for found in PackedSplit(path)] == ["image 5"]
     assert list(tmp_path.iterdir()) == [path]
 

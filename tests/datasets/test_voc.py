@@ -11,7 +11,7 @@ from tests.pictures import voc_object, write_voc_image
 
 def records(root, params, seed=0):
     dataset = voc.read(root, params.data, seed)
-    return dataset, {split: list(make()) for split, make in dataset.splits.items()}
+    return dataset, {name: list(split) for name, split in dataset.splits.items()}
 
 
 def annotate(root, id, xml):

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from pipeline.datasets.record import Dataset
+from pipeline.datasets.record import Dataset, Split
 from pipeline.datasets.store import PackedSplit, write_split
 from pipeline.errors import InputError
 from pipeline.localization.inference import TenCrops, WholeImages, predict
@@ -63,7 +63,7 @@ def split(tmp_path):
     def make(task="single", count=7, records=None):
         chosen = records or [coloured_box(number, task) for number in range(count)]
         path = tmp_path / f"{task}.arrow"
-        write_split(path, Dataset("boxes", task, CLASSES, {"test": lambda: iter(chosen)}), "test")
+        write_split(path, Dataset("boxes", task, CLASSES, {"test": Split(iter, chosen)}), "test")
         return PackedSplit(path)
 
     return make

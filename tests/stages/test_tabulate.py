@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.datasets.record import Dataset, Record
+from pipeline.datasets.record import Dataset, Record, Split
 from pipeline.datasets.store import write_split
 from pipeline.errors import InputError
 from pipeline.localization.predictions import Prediction, write_predictions
@@ -51,7 +52,9 @@ def data(tmp_path, monkeypatch):
     """What `evaluate` and the stages before it leave, for three grey pictures."""
     monkeypatch.chdir(tmp_path)
     for track in ("multi", "single"):
-        dataset = Dataset(track, track, ("bird", "fish"), {"test": lambda: map(record, IDS)})
+        dataset = Dataset(
+            track, track, ("bird", "fish"), {"test": Split(partial(map, record), IDS)}
+        )
         write_split(split_file(track, "test"), dataset, "test")
     for model, scores in SCORES.items():
         put(scores_file(model), json.dumps(scores))
