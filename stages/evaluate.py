@@ -1,14 +1,15 @@
 """Stage `evaluate`: one network's predictions and scores."""
 
-from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 
 from pipeline.datasets.store import PackedSplit
 from pipeline.files import write_json
 from pipeline.localization.inference import predict
-from pipeline.localization.predictions import Prediction, read_predictions, write_predictions
+from pipeline.localization.predictions import read_predictions, write_predictions
 from pipeline.models import registry
 from pipeline.params import Params
+from pipeline.protocol.pairs import StoredPairs
 from pipeline.protocol.scores import SCORED_SPLITS, scores_of
 from stages import run
 from stages.paths import predictions_file, scores_file, split_file, weights_file
@@ -20,20 +21,24 @@ def evaluate(params: Params, model: str) -> None:
     Raises:
         InputError: no such model, a missing or foreign input, values that are not finite.
     """
-    track = registry.find(model).track
+    track, path = registry.find(model).track, predictions_file(model)
     splits = {name: PackedSplit(split_file(track, name)) for name in SCORED_SPLITS[track]}
-    classes = splits["test"].classes
-    network = registry.trained(model, len(classes), params, weights_file(model))
-
-    def predictions() -> Iterator[Prediction]:
-        return chain.from_iterable(
-            predict(network, split, params.input, params.evaluate) for split in splits.values()
-        )
-
-    write_predictions(predictions_file(model), predictions())
-    scores = scores_of(read_predictions(predictions_file(model)), splits, params)
-    described = {"model": model, "backbone": params.backbone.name, "seed": params.seed}
-    write_json(scores_file(model), described | scores)
+    test = splits["test"]
+    network = registry.trained(model, len(test.classes), params, weights_file(model))
+    found = (predict(network, split, params.input, params.evaluate) for split in splits.values())
+    write_predictions(path, chain.from_iterable(found))
+    pairs = {
+        name: StoredPairs(partial(read_predictions, path, name), split)
+        for name, split in splits.items()
+    }
+    described = {
+        "model": model,
+        "backbone": params.backbone.name,
+        "seed": params.seed,
+        "dataset": test.name,
+        "classes": list(test.classes),
+    }
+    write_json(scores_file(model), described | scores_of(pairs, test.classes, params, track))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def tabulate(params: Params) -> None:
 def multi_picture() -> Picture:
     """Draw the multi-label examples."""
     split = PackedSplit(split_file("multi", "test"))
-    cam, spn = (read_predictions(predictions_file(m)) for m in ("cam_multi", "spn_multi"))
+    cam, spn = (read_predictions(predictions_file(m), "test") for m in ("cam_multi", "spn_multi"))
     gallery = examples.multi_gallery(examples.choose(split), split.classes, cam, spn)
     path = draw_examples(FIGURES / "multi.png", gallery.columns, gallery.rows)
     alt = "Test pictures, each with CAM's response map, SPN's proposal map and SPN's response map."
@@ -45,7 +45,7 @@ def single_picture(scores: Scores) -> Picture:
     """Draw the single-label examples, with each model's own threshold."""
     split = PackedSplit(split_file("single", "test"))
     plain, spg = (
-        (read_predictions(predictions_file(model)), score(scores, model, "threshold"))
+        (read_predictions(predictions_file(model), "test"), score(scores, model, "threshold"))
         for model in ("spg_plain", "spg")
     )
     gallery = examples.single_gallery(examples.choose(split), split.classes, plain, spg)

@@ -56,7 +56,8 @@ def predict(
 
     Maps come from the whole image. On the single-label track scores are softmax probabilities,
     with `ten_crop` their mean over ten crops (SPG Sec. 3.3), and maps are kept for the label and
-    the top classes; on the multi-label track scores are logits and all maps are kept.
+    the top classes; on the multi-label track scores are logits and maps are kept for all classes
+    of test images, and for the labels of others, which is what CorLoc needs.
 
     Raises:
         InputError: a score or map is not finite; names the image.
@@ -99,7 +100,7 @@ def crop_scores(
 def _prediction(
     record: Record, split: PackedSplit, scores: Tensor, found: Localization, row: int
 ) -> Prediction:
-    classes = _kept_classes(record, scores, split.task)
+    classes = _kept_classes(record, scores, split)
     proposals = found.proposal_maps
     prediction = Prediction(
         id=record.id,
@@ -118,9 +119,10 @@ def _prediction(
     return prediction
 
 
-def _kept_classes(record: Record, scores: Tensor, task: str) -> Tensor:
+def _kept_classes(record: Record, scores: Tensor, split: PackedSplit) -> Tensor:
     """Return the classes (k,) whose maps are kept, ascending."""
-    if task == "multi":
-        return torch.arange(len(scores))
+    if split.task == "multi":
+        everything = torch.arange(len(scores))
+        return everything if split.split == "test" else everything[list(record.labels)]
     best = scores.topk(min(RANKED, len(scores))).indices.tolist()
     return torch.tensor(sorted({*best, *record.labels}))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
@@ -27,6 +28,7 @@ _SCHEMA = pa.schema(
     ]
 )
 _BATCH = 64
+_NO_MAPS = np.zeros((0, 1, 1), np.float32)
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,15 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
             flush()
 
 
-def read_predictions(path: Path) -> Iterator[Prediction]:
-    """Yield the predictions of `path`; InputError when it is missing or no such file."""
+def read_predictions(path: Path, split: str) -> Iterator[Prediction]:
+    """Yield the predictions of one split; InputError when `path` is missing or no such file."""
     if not path.exists():
         raise InputError(f"{path}: not found; run `dvc repro --glob 'evaluate*'`")
     try:
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
             for index in range(reader.num_record_batches):
-                for row in reader.get_batch(index).to_pylist():
+                batch = reader.get_batch(index)
+                for row in batch.filter(pc.equal(batch["split"], split)).to_pylist():
                     yield _prediction(row)
     except pa.ArrowInvalid:
         raise InputError(
@@ -118,7 +121,7 @@ def _prediction(row: dict[str, Any]) -> Prediction:
         split=row["split"],
         scores=np.array(row["scores"], np.float32),
         map_classes=np.array(row["map_classes"], np.int64),
-        maps=np.stack([_unpack(m) for m in row["maps"]]),
+        maps=np.stack([_unpack(m) for m in row["maps"]]) if row["maps"] else _NO_MAPS,
         proposal_map=None if row["proposal_map"] is None else _unpack(row["proposal_map"]),
         guidance={name: _unpack(m) for name, m in row["guidance"]},
     )

@@ -1,6 +1,6 @@
 """Scores on multi-label images: SPN Tables 1 to 4 and the mAP columns of Table 6."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,10 @@ from pipeline.metrics.pointing import (
     pointing_with_prediction,
 )
 from pipeline.params import EvaluateParams
+from pipeline.protocol.pairs import Pairs
 
 CENTRE_SIGMA = 0.25
 """Standard deviation of the centred Gaussian control, as a share of each side."""
-
-Pairs = Sequence[tuple[Prediction, Record]]
 
 
 def test_scores(pairs: Pairs, classes: tuple[str, ...], params: EvaluateParams) -> dict[str, Any]:
@@ -37,9 +36,12 @@ def test_scores(pairs: Pairs, classes: tuple[str, ...], params: EvaluateParams) 
         pairs: predictions of the test split with their records.
     """
     model, centre = PointingAccuracy(classes), PointingAccuracy(classes)
-    targets = np.stack([targets_of(record, len(classes)) for _, record in pairs])
-    hits = np.zeros(targets.shape, dtype=bool)
+    scores = np.zeros((len(pairs), len(classes)), dtype=np.float32)
+    targets = np.zeros(scores.shape, dtype=np.int64)
+    hits = np.zeros(scores.shape, dtype=bool)
     for row, (prediction, record) in enumerate(pairs):
+        scores[row] = prediction.scores
+        targets[row] = targets_of(record, len(classes))
         points = class_points(prediction, record, len(classes))
         difficult = difficult_pairs(
             record.boxes_xyxy, record.box_labels, record.width, record.height
@@ -53,7 +55,6 @@ def test_scores(pairs: Pairs, classes: tuple[str, ...], params: EvaluateParams) 
             is_hit(point, boxes_of(record, label), params.prediction_tolerance)
             for label, point in enumerate(points)
         ]
-    scores = np.stack([prediction.scores for prediction, _ in pairs])
     pointing, centred = model.compute(), centre.compute()
     return {
         "pointing": {key: pointing[key] for key in ("all", "difficult", "per_class")},
@@ -87,7 +88,9 @@ def class_points(prediction: Prediction, record: Record, classes: int) -> list[t
     return [point_of_maximum(resize_map(m, record.height, record.width)) for m in maps]
 
 
-def localization_scores(pairs: Pairs, classes: tuple[str, ...]) -> dict[str, Any]:
+def localization_scores(
+    pairs: Iterable[tuple[Prediction, Record]], classes: tuple[str, ...]
+) -> dict[str, Any]:
     """Return CorLoc of positive (image, class) pairs, percent, each class and mean (SPN Table 4).
 
     One box per pair: the tight box of all pixels above the mean response (SPN Sec. 4.3).

@@ -1,15 +1,12 @@
 """Scores on single-label images: SPN Tables 5 and 6, SPG Tables 1 to 4."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets.record import Record
 from pipeline.localization.boxes import LEVELS, component_boxes, mean_threshold_box
 from pipeline.localization.maps import resize_map, to_levels
-from pipeline.localization.predictions import Prediction
 from pipeline.metrics.box_localization import (
     is_located,
     level_hits,
@@ -18,8 +15,7 @@ from pipeline.metrics.box_localization import (
     select_threshold,
 )
 from pipeline.metrics.classification import label_ranks, top_k_error
-
-Pairs = Sequence[tuple[Prediction, Record]]
+from pipeline.protocol.pairs import Pairs
 
 
 def all_level_hits(pairs: Pairs) -> NDArray[np.bool_]:
@@ -39,7 +35,8 @@ def single_label_scores(pairs: Pairs, tuning: Pairs) -> dict[str, Any]:
         tuning: those of the split that chooses the thresholds; `pairs` itself is the papers'
             own protocol.
     """
-    hits, tuning_hits = all_level_hits(pairs), all_level_hits(tuning)
+    hits = all_level_hits(pairs)
+    tuning_hits = hits if tuning is pairs else all_level_hits(tuning)
     first = select_threshold(tuning_hits)
     second = select_second_threshold(tuning_hits, first)
     scores = np.stack([prediction.scores for prediction, _ in pairs])

@@ -28,6 +28,10 @@ def spg(number):
     return prediction(number, guidance=maps)
 
 
+def without_maps(number):
+    return prediction(number, map_classes=np.zeros(0, int), maps=np.zeros((0, 1, 1), np.float32))
+
+
 def assert_same(found, expected):
     assert (found.id, found.split) == (expected.id, expected.split)
     for name in ("scores", "map_classes", "maps"):
@@ -41,12 +45,12 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(found.guidance[name], values, strict=True)
 
 
-@pytest.mark.parametrize("kind", [prediction, spn, spg])
+@pytest.mark.parametrize("kind", [prediction, without_maps, spn, spg])
 @pytest.mark.parametrize("count", [0, 1, 64, 65])
 def test_predictions_come_back_as_they_were(tmp_path, kind, count):
     path = tmp_path / "predictions.arrow"
     write_predictions(path, map(kind, range(count)))
-    found = list(read_predictions(path))
+    found = list(read_predictions(path, "test"))
     assert len(found) == count
     for number, each in enumerate(found):
         assert_same(each, kind(number))
@@ -84,9 +88,18 @@ def test_a_failed_prediction_leaves_the_older_file(tmp_path):
 def test_missing_or_damaged_predictions_name_the_stages(tmp_path):
     path = tmp_path / "predictions.arrow"
     with pytest.raises(InputError, match="predictions.arrow: not found; run .*evaluate"):
-        list(read_predictions(path))
+        list(read_predictions(path, "test"))
     write_predictions(path, [prediction(1)])
     for damaged in (b"", path.read_bytes()[:-10]):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match="predictions.arrow: not a predictions file; run .*"):
-            list(read_predictions(path))
+            list(read_predictions(path, "test"))
+
+
+def test_predictions_are_read_split_by_split(tmp_path):
+    path = tmp_path / "predictions.arrow"
+    splits = ["train"] * 70 + ["val"] * 2 + ["test"] * 5
+    write_predictions(path, [prediction(n, split=split) for n, split in enumerate(splits)])
+    found = {split: [p.id for p in read_predictions(path, split)] for split in set(splits)}
+    assert [len(found[split]) for split in ("train", "val", "test")] == [70, 2, 5]
+    assert found["val"] == ["070", "071"]

@@ -32,6 +32,10 @@ def outs(model):
     return Path(f"data/predictions/{model}.arrow"), Path(f"data/scores/{model}.json")
 
 
+def predictions(model, *splits):
+    return [found for split in splits for found in read_predictions(outs(model)[0], split)]
+
+
 def scores_of(model):
     return json.loads(outs(model)[1].read_text())
 
@@ -40,7 +44,7 @@ def scores_of(model):
 def test_multi_label_networks_are_scored_on_all_splits(network, quick, model):
     network(model)
     evaluate(quick, model)
-    found = list(read_predictions(outs(model)[0]))
+    found = predictions(model, "train", "val", "test")
     packed = [PackedSplit(Path(f"data/packed/multi/{s}.arrow")) for s in ("train", "val", "test")]
     expected = [(record.id, split.split) for split in packed for record in split]
     assert [(each.id, each.split) for each in found] == expected
@@ -55,7 +59,7 @@ def test_multi_label_networks_are_scored_on_all_splits(network, quick, model):
 def test_single_label_networks_are_scored_on_val_and_test(network, quick, model):
     network(model)
     evaluate(quick, model)
-    found = list(read_predictions(outs(model)[0]))
+    found = predictions(model, "val", "test")
     assert [each.split for each in found] == ["val"] * 4 + ["test"] * 4
     assert all(each.scores.sum() == pytest.approx(1) for each in found)
     scores = scores_of(model)

@@ -1,0 +1,52 @@
+"""The predictions of a split beside its records, in flat memory."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.datasets.record import Record
+from pipeline.datasets.store import PackedSplit
+from pipeline.errors import InputError
+from pipeline.localization.predictions import Prediction
+
+
+class Pairs(Protocol):
+    """Predictions and their records: sized, and iterable more than once."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[tuple[Prediction, Record]]: ...
+
+
+@dataclass(frozen=True)
+class StoredPairs:
+    """Pairs that each iteration reads from disk anew, a few at a time.
+
+    Attributes:
+        predictions: gives the predictions of the split, one per record, in its order.
+
+    Raises:
+        InputError: in an iteration, when the predictions are not those of the split's images.
+    """
+
+    predictions: Callable[[], Iterable[Prediction]]
+    split: PackedSplit
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __iter__(self) -> Iterator[tuple[Prediction, Record]]:
+        found = iter(self.predictions())
+        for record in self.split:
+            prediction = next(found, None)
+            if prediction is None or prediction.id != record.id:
+                raise self._foreign(record.id, prediction)
+            yield prediction, record
+        if (left := next(found, None)) is not None:
+            raise self._foreign("none", left)
+
+    def _foreign(self, id: str, prediction: Prediction | None) -> InputError:
+        got = prediction.id if prediction else "none"
+        return InputError(
+            f"predictions of {self.split.name} ({self.split.split}): image {id} expected, got "
+            f"{got}; run `dvc repro -f --glob 'evaluate*'`"
+        )
