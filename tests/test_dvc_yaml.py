@@ -1,53 +1,16 @@
 """dvc.yaml says what runs on what: it must agree with the code and with params.yaml."""
 
-import ast
 import re
-from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import REPOSITORY
+from tools.dvc_deps import OURS, file_of, module_of, sources_of
 
 DVC = YAML(typ="safe").load(REPOSITORY / "dvc.yaml")
 PARAMS = YAML(typ="safe").load(REPOSITORY / "params.yaml")
 STAGES = DVC["stages"]
-OURS = ("pipeline", "stages")
-
-
-def file_of(module: str) -> Path | None:
-    """The source of one of our modules, from the root of the repository; None if it is none."""
-    path = Path(*module.split("."))
-    candidates = (path.with_suffix(".py"), path / "__init__.py")
-    return next((c for c in candidates if (REPOSITORY / c).is_file()), None)
-
-
-def imported_by(file: Path) -> set[str]:
-    """The names that `file` imports from our packages; some may be functions and not modules."""
-    names = set()
-    for node in ast.walk(ast.parse((REPOSITORY / file).read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0 and node.module, f"{file}: import by the full name"
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return {name for name in names if name.split(".")[0] in OURS}
-
-
-def sources_of(module: str) -> set[str]:
-    """Every source file that runs when `module` is imported."""
-    found: set[str] = set()
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        file = file_of(name)
-        if file is None or str(file) in found:
-            continue
-        found.add(str(file))
-        parts = name.split(".")
-        waiting += [".".join(parts[:end]) for end in range(1, len(parts))]
-        waiting += imported_by(file)
-    return found
 
 
 def entries(stage, kind):
@@ -61,20 +24,16 @@ def expanded(stage, text):
     return [text if t is None else text.replace("${item.track}", t) for t in tracks]
 
 
-def module_of(stage):
-    return re.fullmatch(r"sh stages/run (\w+)( \S+)?", stage["cmd"]).group(1)
-
-
 @pytest.mark.parametrize("name", STAGES)
 def test_the_source_files_of_a_stage_are_those_it_imports(name):
     listed = {d for d in entries(STAGES[name], "deps") if d.endswith(".py")}
-    assert listed == sources_of(f"stages.{module_of(STAGES[name])}")
+    assert listed == sources_of(module_of(STAGES[name]))
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_command_is_constant_but_for_the_item_of_the_matrix(name):
     stage = STAGES[name]
-    assert file_of(f"stages.{module_of(stage)}")
+    assert file_of(module_of(stage))
     assert "stages/run" in entries(stage, "deps")
     holes = set(re.findall(r"\$\{([^}]*)\}", str(stage)))
     assert holes <= {f"item.{key}" for key in stage.get("matrix", {})}

@@ -80,7 +80,7 @@ class ShuffledKeys(Sampler[tuple[int, int]]):
 
 def workers() -> int:
     """Return how many processes decode images: the machine's affair, never a parameter."""
-    return min(4, (os.cpu_count() or 1) - 1)
+    return min(16, (os.cpu_count() or 1) - 1)
 
 
 def training_batches(

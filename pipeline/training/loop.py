@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import Tensor, nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import MultiStepLR
@@ -45,7 +45,9 @@ def train(
         NonFiniteLoss: names the epoch, the step and the last good checkpoint.
     """
     set_seed(seed)
-    accelerator = Accelerator()
+    # SPG's branches take no part in the warm-up.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(kwargs_handlers=[unused])
     loader, keys = training_batches(
         split, images, seed, params.batch_size // accelerator.num_processes
     )
@@ -100,7 +102,7 @@ def run_epoch(
         accelerator.clip_grad_norm_(objective.parameters(), params.max_gradient_norm)
         optimizer.step()
         for name, term in {"loss": loss, **terms}.items():
-            values[name].append(term.item())
+            values[name].append(accelerator.reduce(term.detach(), reduction="mean").item())
     return {"epoch": epoch + 1.0} | {name: float(np.mean(v)) for name, v in values.items()}
 
 
