@@ -4,7 +4,7 @@ Read as YAML 1.2, as DVC reads it: `1e-05` is a number and `on` is a string.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +14,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -51,8 +52,9 @@ class DataParams(Section):
 
     multi: str
     single: str
-    val_fraction: OpenFraction
+    val_fraction: Annotated[float, Field(ge=0, lt=1)]
     short_side: Annotated[int, Field(ge=32)]
+    ilsvrc_blacklist: bool
 
 
 class CutoutsParams(Section):
@@ -73,7 +75,7 @@ class BackboneParams(Section):
     """The feature extractor shared by every network."""
 
     name: str
-    output_stride: Literal[8, 16, 32]
+    output_stride: Count
     frozen_stages: Annotated[int, Field(ge=0)]
     standardise: bool
 
@@ -169,6 +171,7 @@ class SpgParams(MaskThresholds):
     cascade: bool
     share_b: bool
     with_c: bool
+    c_convolutions: Literal[1, 2]
     warmup_epochs: Annotated[int, Field(ge=0)]
     train: TrainParams
 
@@ -195,6 +198,14 @@ class Params(Section):
     spn: SpnParams
     spg: SpgParams
     evaluate: EvaluateParams
+
+    @model_validator(mode="after")
+    def _thresholds_have_images(self) -> Self:
+        if self.data.val_fraction == 0 and self.evaluate.threshold_from == "val":
+            raise ValueError(
+                "data.val_fraction 0 holds out no images: evaluate.threshold_from must be test"
+            )
+        return self
 
 
 def load(path: Path) -> Params:

@@ -65,7 +65,9 @@ class SelfProducedGuidance(SpgPlain):
         self.tails = nn.ModuleList(self._tail(width) for _ in range(1 if params.share_b else 2))
         self.c = (
             nn.Sequential(
-                convolution(params.channels, width), convolution(width, width), _output(width)
+                convolution(params.channels, width),
+                *(convolution(width, width) for _ in range(1, params.c_convolutions)),
+                _output(width),
             )
             if params.with_c
             else None
