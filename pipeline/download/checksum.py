@@ -1,0 +1,73 @@
+"""Checksums: published ones, and those recorded on a first download."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from pipeline.errors import InputError
+from pipeline.files import atomic_path
+
+_PATTERN = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", re.IGNORECASE)
+
+
+class CorruptFile(InputError):
+    """The content of a file is not what it must be."""
+
+
+def check_form(checksum: str) -> None:
+    """Refuse, with an InputError, a checksum that no file could have."""
+    if not _PATTERN.fullmatch(checksum):
+        raise InputError(
+            f"checksum {checksum!r} is neither md5:<32 hex digits> nor sha256:<64 hex digits>; "
+            "copy it from the publisher's page"
+        )
+
+
+def verify(path: Path, checksum: str) -> None:
+    """Compare the content of `path` with `checksum`, "md5:<hex>" or "sha256:<hex>".
+
+    Raises:
+        CorruptFile: an InputError that names the file, the expected and the found checksum.
+        InputError: the file cannot be read, or `checksum` has another form.
+    """
+    check_form(checksum)
+    algorithm, _, expected = checksum.lower().partition(":")
+    found = _digest(path, algorithm)
+    if found != expected:
+        raise CorruptFile(
+            f"{path}: {algorithm} is {found}, expected {expected}; the file is corrupt or was "
+            "changed: remove it and fetch it again"
+        )
+
+
+def record_file(target: Path) -> Path:
+    """Where the checksum of `target` is recorded, in the format of sha256sum."""
+    return target.with_name(f"{target.name}.sha256")
+
+
+def recorded(target: Path) -> str:
+    """Return the checksum recorded for `target` as "sha256:<hex>", or "" if there is none."""
+    path = record_file(target)
+    if not path.exists():
+        return ""
+    checksum = "sha256:" + path.read_text(errors="replace").partition(" ")[0].strip()
+    if not _PATTERN.fullmatch(checksum):
+        raise InputError(f"{path}: holds no sha256; remove it to record a new one")
+    return checksum
+
+
+def record(path: Path, target: Path) -> str:
+    """Record the content of `path` as the one that `target` must have; return its sha256."""
+    digest = _digest(path, "sha256")
+    with atomic_path(record_file(target)) as temporary:
+        temporary.write_text(f"{digest}  {target.name}\n")
+    return digest
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    """The checksum of a file of any size, read block by block."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, algorithm).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); restore it") from None

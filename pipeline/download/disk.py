@@ -1,0 +1,43 @@
+"""Room on the disk, asked for beforehand and missed while writing."""
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pipeline.errors import InputError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def free_space(folder: Path, needed: int, purpose: str) -> None:
+    """Refuse, with an InputError, what needs more than the `needed` bytes free for `folder`.
+
+    The folder need not exist yet: the disk is that of its nearest existing parent.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise InputError(
+            f"{folder}: {purpose} needs {tqdm.format_sizeof(needed, 'B')}, but only "
+            f"{tqdm.format_sizeof(free, 'B')} are free; free some, or use a folder on another disk"
+        )
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failure to write `path` into an InputError that names its folder and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            reason, remedy = "the disk is full, or the quota used up", "free some space"
+        else:
+            reason, remedy = f"cannot write {path.name} ({error.strerror})", "check its permissions"
+        raise InputError(
+            f"{path.parent}: {reason}; {remedy} and run again: "
+            "what has been downloaded stays there, and is gone on from"
+        ) from None
