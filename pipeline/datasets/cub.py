@@ -1,6 +1,6 @@
 """Photographs in the layout of CUB-200-2011 (Wah et al., Caltech CNS-TR-2011-001)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.datasets import photograph
+from pipeline.datasets.clipping import clip_rounding
 from pipeline.datasets.holdout import hold_out
+from pipeline.datasets.listing import check_names, read_lines
 from pipeline.datasets.record import Dataset, Record, Split, validate
 from pipeline.errors import InputError
 from pipeline.params import DataParams
@@ -40,13 +42,20 @@ def read(root: Path, params: DataParams, seed: int) -> Dataset:
     the official file has such boxes, from rounding.
 
     Raises:
-        InputError: here or while records are made: a missing or malformed file, an image without
-            an entry in one of the files, an unreadable image, an unknown class, a bad box.
+        InputError: here or while records are made: a missing, empty or malformed file, an image
+            that is listed twice, leads out of the folder or lacks an entry in one of the files, no
+            image in the training or the test part, an unreadable image, a class without training
+            image, a bad box.
     """
     folder = root / FOLDER
     entries = _entries(folder)
     training = [entry for entry in entries if entry.training]
     test = [entry for entry in entries if not entry.training]
+    if not (training and test):
+        raise InputError(
+            f"{folder / 'train_test_split.txt'}: {len(training)} training and {len(test)} test "
+            "images; both parts need one"
+        )
     classes = tuple(dict.fromkeys(entry.name for entry in training))
     held_out = _held_out(training, params.val_fraction, seed)
     splits = {
@@ -81,6 +90,8 @@ def _entries(folder: Path) -> list[_Entry]:
     labels = _Table(folder / "image_class_labels.txt")
     parts = _Table(folder / "train_test_split.txt")
     boxes = _Table(folder / "bounding_boxes.txt")
+    images = _Table(folder / "images.txt")
+    check_names((path for _, path in images.items()), folder / "images.txt")
     return [
         _Entry(
             path=path,
@@ -88,7 +99,7 @@ def _entries(folder: Path) -> list[_Entry]:
             training=parts.choice(key, {"0": False, "1": True}),
             xywh=boxes.numbers(key, 4),
         )
-        for key, path in _Table(folder / "images.txt").items()
+        for key, path in images.items()
     ]
 
 
@@ -97,11 +108,12 @@ class _Table:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            pairs = (line.strip().partition(" ") for line in path.read_text().splitlines())
-        except FileNotFoundError:
-            raise InputError(f"{path}: not found; CUB_200_2011 has it") from None
-        self._values = {key: value for key, _, value in pairs if key}
+        self._values: dict[str, str] = {}
+        for line in read_lines(path, "lines `key value`, a part of CUB_200_2011"):
+            key, _, value = line.partition(" ")
+            if key in self._values:
+                raise InputError(f"{path}: two lines for {key!r}; remove one")
+            self._values[key] = value.strip()
 
     def items(self) -> Iterable[tuple[str, str]]:
         return self._values.items()
@@ -131,7 +143,7 @@ class _Table:
 
 
 def _records(
-    folder: Path, short_side: int, classes: tuple[str, ...], entries: list[_Entry]
+    folder: Path, short_side: int, classes: tuple[str, ...], entries: Sequence[_Entry]
 ) -> Iterator[Record]:
     """Yield the records of `entries`."""
     for entry in entries:
@@ -157,6 +169,4 @@ def _records(
 def _box(xywh: tuple[float, ...], width: int, height: int) -> np.ndarray:
     """(1, 4) half-open corners; a coordinate that is at most 1 px outside is clipped."""
     x, y, w, h = xywh
-    box = np.array([[x, y, x + w, y + h]], dtype=np.float32)
-    clipped = np.clip(box, 0, np.array([width, height, width, height], dtype=np.float32))
-    return np.where(np.abs(clipped - box) <= 1, clipped, box)
+    return clip_rounding(np.array([[x, y, x + w, y + h]], dtype=np.float32), width, height, most=1)

@@ -33,6 +33,17 @@ def load(path: Path, short_side: int) -> tuple[bytes, int, int]:
         raise InputError(f"{path}: unreadable image ({reason}); restore the file") from None
 
 
+def check_size(path: Path, size: tuple[int, int], annotated: tuple[int, int]) -> None:
+    """Check that the photograph at `path` is the annotated one; sizes are (width, height) in px.
+
+    Raises:
+        InputError: it has another size.
+    """
+    if size != annotated:
+        found, wanted = (f"{width} x {height}" for width, height in (size, annotated))
+        raise InputError(f"{path}: {found} px, but annotated as {wanted}; restore the image")
+
+
 def _reduce(image: Image.Image, short_side: int) -> bytes:
     """`image` as a JPEG with the given shorter side, never enlarged."""
     scale = min(1.0, short_side / min(image.size))

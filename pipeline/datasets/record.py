@@ -78,19 +78,21 @@ class Dataset:
     splits: Mapping[str, Split]
 
 
-def validate(record: Record, classes: tuple[str, ...], source: str, first_pixel: int = 0) -> None:
+def validate(
+    record: Record, classes: tuple[str, ...], source: str, file_adds: tuple[int, int] = (0, 0)
+) -> None:
     """Check the objects of `record`.
 
     Args:
         source: the annotation file, for the message.
-        first_pixel: what the file calls the first pixel's coordinate (VOC: 1), so that the
-            message shows the values that the file has.
+        file_adds: what the file's (xmin, ymin) and (xmax, ymax) exceed ours by, so that the
+            message shows the values that the file has: (1, 0) in VOC, (0, -1) in ILSVRC.
 
     Raises:
         InputError: a box that is not finite, inverted, empty or outside the picture, or a label
             that is no index of `classes`; objects are counted from 1.
     """
-    shift = np.array([first_pixel, first_pixel, 0, 0], dtype=np.float32)
+    shift = np.repeat(np.array(file_adds, dtype=np.float32), 2)
     shown = np.asarray(record.boxes_xyxy, dtype=np.float32) + shift
     for number, (box, values) in enumerate(zip(record.boxes_xyxy, shown, strict=True), start=1):
         fault = _box_fault(box, values, record.width, record.height)

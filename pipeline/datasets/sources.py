@@ -1,6 +1,7 @@
 """The data sets that params.yaml can name.
 
-Adding one is a new file with a `read` and a line in `SOURCES`.
+Adding one is a new file with a `read` and a line in `SOURCES`; what can be downloaded of it is a
+line in `pipeline.download.archives.DISTRIBUTIONS` under the same name.
 """
 
 import os
@@ -8,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.datasets import cub, cutouts, voc
+from pipeline.datasets import coco, cub, cutouts, ilsvrc, voc, wsol
 from pipeline.datasets.record import Dataset, Task
 from pipeline.errors import InputError
 from pipeline.params import DataParams, Params
@@ -16,33 +17,36 @@ from pipeline.params import DataParams, Params
 
 @dataclass(frozen=True)
 class External:
-    """A folder outside the repository.
+    """Files outside the repository: in the folder that a variable names, or downloaded.
 
     Attributes:
-        variable: the environment variable that names the folder.
-        contains: what must be in it.
+        variable: the environment variable that names a folder with the unpacked files.
+        folders: what must be in it.
     """
 
     variable: str
-    contains: Path
+    folders: tuple[Path, ...]
 
-    def root(self) -> Path:
-        """Return the folder.
+    def given(self) -> Path | None:
+        """Return the folder that the variable names; None if it is not set."""
+        value = os.environ.get(self.variable)
+        return Path(value) if value else None
+
+    def root(self, downloaded: Path) -> Path:
+        """Return the folder that has the files: the given one, else `downloaded`.
 
         Raises:
-            InputError: the variable is not set, or the folder lacks `contains`.
+            InputError: it lacks one of the folders.
         """
-        value = os.environ.get(self.variable)
-        if not value:
-            raise InputError(
-                f"{self.variable} is not set; set it to the folder that contains {self.contains}"
-            )
-        if not (Path(value) / self.contains).is_dir():
-            raise InputError(
-                f"{self.variable}={value}: has no folder {self.contains}; "
-                f"set {self.variable} to the folder that contains it"
-            )
-        return Path(value)
+        root = self.given()
+        remedy = f"set {self.variable} to the folder that contains it"
+        if root is None:
+            root = downloaded
+            remedy = f"run `dvc repro --force download`, or {remedy}"
+        for folder in self.folders:
+            if not (root / folder).is_dir():
+                raise InputError(f"{root}: has no folder {folder}; {remedy}")
+        return root
 
 
 @dataclass(frozen=True)
@@ -63,15 +67,40 @@ SOURCES = {
         ("multi", "single"),
         lambda root, p, task: cutouts.read(root, p.cutouts, task, p.seed),
     ),
-    "voc": Source(
+    "voc2007": Source(
         ("multi",),
-        lambda root, p, task: voc.read(root, p.data, p.seed),
-        External("VOC_ROOT", voc.FOLDER),
+        lambda root, p, task: voc.read(root, voc.VOC2007, p.data, p.seed),
+        External("VOC_ROOT", (voc.VOC2007.folder,)),
+    ),
+    "voc2012": Source(
+        ("multi",),
+        lambda root, p, task: voc.read(root, voc.VOC2012, p.data, p.seed),
+        External("VOC_ROOT", (voc.VOC2012.folder,)),
+    ),
+    "coco2014": Source(
+        ("multi",),
+        lambda root, p, task: coco.read(root, p.data, p.seed),
+        External("COCO_ROOT", coco.FOLDERS),
     ),
     "cub": Source(
         ("single",),
         lambda root, p, task: cub.read(root, p.data, p.seed),
-        External("CUB_ROOT", cub.FOLDER),
+        External("CUB_ROOT", (cub.FOLDER,)),
+    ),
+    "ilsvrc": Source(
+        ("single",),
+        lambda root, p, task: ilsvrc.read(root, p.data, p.seed),
+        External("ILSVRC_ROOT", ilsvrc.FOLDERS),
+    ),
+    "wsol_cub": Source(
+        ("single",),
+        lambda root, p, task: wsol.read(root, "CUB", p.data, p.seed),
+        External("WSOL_ROOT", wsol.folders("CUB")),
+    ),
+    "wsol_ilsvrc": Source(
+        ("single",),
+        lambda root, p, task: wsol.read(root, "ILSVRC", p.data, p.seed),
+        External("WSOL_ROOT", wsol.folders("ILSVRC")),
     ),
 }
 

@@ -1,7 +1,6 @@
-"""Photographs in the layout of the PASCAL VOC 2007 devkit (Everingham et al., IJCV 2010)."""
+"""Photographs in the layout of the PASCAL VOC devkit (Everingham et al., IJCV 2010)."""
 
-import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,52 +8,76 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.datasets import photograph
+from pipeline.datasets.annotation_xml import AnnotatedObject, read_objects
+from pipeline.datasets.clipping import clip_rounding
 from pipeline.datasets.holdout import hold_out
+from pipeline.datasets.listing import check_names, read_lines
 from pipeline.datasets.record import Dataset, Record, Split, validate
 from pipeline.errors import InputError
 from pipeline.params import DataParams
 
-FOLDER = Path("VOCdevkit/VOC2007")
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
     "tvmonitor",
 )  # fmt: skip
-_OFFICIAL_COUNTS = (5011, 4952)
 
 
 @dataclass(frozen=True)
-class _Object:
-    """One annotated object: class, box as in the file (1-based, last pixel included), flag."""
+class Edition:
+    """One year's data set.
+
+    Attributes:
+        name: as tables show it, if the numbers of images are the official ones.
+        year: names the folder below VOCdevkit.
+        training, test: the lists, below ImageSets/Main, that play these parts.
+        counts: official numbers of images in these lists.
+    """
 
     name: str
-    corners: tuple[float, float, float, float]
-    difficult: bool
+    year: int
+    training: str
+    test: str
+    counts: tuple[int, int]
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the edition, below the root."""
+        return Path(f"VOCdevkit/VOC{self.year}")
 
 
-def read(root: Path, params: DataParams, seed: int) -> Dataset:
-    """Describe the VOC devkit in `root`/VOCdevkit/VOC2007 as a multi-label data set.
+VOC2007 = Edition("VOC2007", 2007, "trainval", "test", (5011, 4952))
+VOC2012 = Edition("VOC2012 val", 2012, "train", "val", (5717, 5823))
+"""Tested on val, as in SPN Table 3: the annotations of VOC2012's test images are not public."""
 
-    Test is the official test list; val is a seeded part (`params.val_fraction`) of trainval and
-    train the rest. The classes are those of the official 20 that occur in trainval. Boxes are
-    converted to half-open ones from 0; an object marked difficult gives no image-level label.
+
+def read(root: Path, edition: Edition, params: DataParams, seed: int) -> Dataset:
+    """Describe `edition` below `root` as a multi-label data set.
+
+    Test is the edition's test list; val is a seeded part (`params.val_fraction`) of its training
+    list and train the rest. The classes are those of the official 20 that occur in the training
+    list. Boxes are converted to half-open ones from 0; a coordinate that is at most half a pixel
+    outside is clipped (VOC2012 has fractional ones). An object marked difficult gives no
+    image-level label.
 
     Raises:
-        InputError: here or while records are made: a missing file, an unreadable image, XML that
-            is malformed or declares a document type, an unknown class, a bad box.
+        InputError: here or while records are made: a missing or empty list, a list that names an
+            image twice or leads out of the folder, an image in both lists, a missing or unreadable
+            image or annotation, an unknown class, a bad box.
     """
-    folder = root / FOLDER
-    trainval, test = (_listed(folder, split) for split in ("trainval", "test"))
-    if shared := set(trainval) & set(test):
-        raise InputError(f"{folder}: {min(shared)} is listed in both trainval.txt and test.txt")
-    held_out = hold_out(trainval, params.val_fraction, seed)
-    classes = _occurring(folder, trainval)
+    folder = root / edition.folder
+    training, test = (_listed(folder, split) for split in (edition.training, edition.test))
+    if shared := set(training) & set(test):
+        lists = f"{edition.training}.txt and {edition.test}.txt"
+        raise InputError(f"{folder}: {min(shared)} is listed in both {lists}; list it in one")
+    held_out = hold_out(training, params.val_fraction, seed)
+    classes = _occurring(folder, training)
     splits = {
-        "train": [id for id in trainval if id not in held_out],
-        "val": [id for id in trainval if id in held_out],
+        "train": [id for id in training if id not in held_out],
+        "val": [id for id in training if id in held_out],
         "test": test,
     }
-    name = _name(len(trainval), len(test), len(classes))
+    name = _name(edition, len(training), len(test), len(classes))
     make = partial(_records, folder, params.short_side, classes)
     return Dataset(name, "multi", classes, {key: Split(make, ids) for key, ids in splits.items()})
 
@@ -62,17 +85,16 @@ def read(root: Path, params: DataParams, seed: int) -> Dataset:
 def _listed(folder: Path, split: str) -> list[str]:
     """The image ids of ImageSets/Main/<split>.txt."""
     path = folder / "ImageSets" / "Main" / f"{split}.txt"
-    try:
-        return path.read_text().split()
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found; it lists the image ids of the split") from None
+    ids = read_lines(path, "the image ids of the split")
+    check_names(ids, path)
+    return ids
 
 
-def _name(trainval: int, test: int, classes: int) -> str:
+def _name(edition: Edition, training: int, test: int, classes: int) -> str:
     """The benchmark's name only for the benchmark's own number of images."""
-    if (trainval, test) == _OFFICIAL_COUNTS:
-        return "VOC2007"
-    return f"VOC-style photographs ({classes} classes, {trainval + test} images)"
+    if (training, test) == edition.counts:
+        return edition.name
+    return f"VOC-style photographs ({classes} classes, {training + test} images)"
 
 
 def _occurring(folder: Path, ids: list[str]) -> tuple[str, ...]:
@@ -85,15 +107,26 @@ def _annotation(folder: Path, id: str) -> Path:
     return folder / "Annotations" / f"{id}.xml"
 
 
+def _objects(path: Path) -> list[AnnotatedObject]:
+    """The objects of an annotation file, all of official classes."""
+    objects = read_objects(path)
+    for number, item in enumerate(objects, start=1):
+        if item.name not in CLASSES:
+            known = ", ".join(CLASSES)
+            raise InputError(
+                f"{path}: object {number} has unknown class {item.name!r}; known: {known}"
+            )
+    return objects
+
+
 def _records(
-    folder: Path, short_side: int, classes: tuple[str, ...], ids: list[str]
+    folder: Path, short_side: int, classes: tuple[str, ...], ids: Sequence[str]
 ) -> Iterator[Record]:
     """Yield the records of the images `ids`."""
     for id in ids:
         path = _annotation(folder, id)
         objects = _objects(path)
         image, width, height = photograph.load(folder / "JPEGImages" / f"{id}.jpg", short_side)
-        boxes = np.array([item.corners for item in objects], dtype=np.float32).reshape(-1, 4)
         labels = [_label(item.name, classes, path) for item in objects]
         easy = {label for label, item in zip(labels, objects, strict=True) if not item.difficult}
         record = Record(
@@ -102,63 +135,24 @@ def _records(
             width=width,
             height=height,
             labels=tuple(sorted(easy)),
-            boxes_xyxy=boxes - np.array([1, 1, 0, 0], dtype=np.float32),
+            boxes_xyxy=clip_rounding(_boxes(objects), width, height, most=0.5),
             box_labels=np.array(labels, dtype=np.int64),
             difficult=np.array([item.difficult for item in objects], dtype=bool),
+            truncated=np.array([item.truncated for item in objects], dtype=bool),
         )
-        validate(record, classes, str(path), first_pixel=1)
+        validate(record, classes, str(path), file_adds=(1, 0))
         yield record
+
+
+def _boxes(objects: list[AnnotatedObject]) -> np.ndarray:
+    """(n, 4) half-open from 0; the files count from 1 and include the last pixel."""
+    corners = np.array([item.corners for item in objects], dtype=np.float32).reshape(-1, 4)
+    return corners - np.array([1, 1, 0, 0], dtype=np.float32)
 
 
 def _label(name: str, classes: tuple[str, ...], path: Path) -> int:
     if name not in classes:
-        raise InputError(f"{path}: class {name!r} has no object in trainval; remove the object")
+        raise InputError(
+            f"{path}: class {name!r} has no object in the training images; remove the object"
+        )
     return classes.index(name)
-
-
-def _objects(path: Path) -> list[_Object]:
-    """The objects of an annotation file, in its order."""
-    elements = _parse(path).findall("object")
-    return [_object(element, f"{path}: object {i}") for i, element in enumerate(elements, 1)]
-
-
-def _object(element: ET.Element, source: str) -> _Object:
-    """One <object>; its parts (head, hand, foot) are ignored."""
-    name = element.findtext("name", "").strip()
-    if name not in CLASSES:
-        raise InputError(f"{source} has unknown class {name!r}; known: {', '.join(CLASSES)}")
-    xmin, ymin, xmax, ymax = (
-        _number(element, f"bndbox/{edge}", source) for edge in ("xmin", "ymin", "xmax", "ymax")
-    )
-    difficult = element.findtext("difficult", "0").strip() == "1"
-    return _Object(name, (xmin, ymin, xmax, ymax), difficult)
-
-
-def _number(element: ET.Element, key: str, source: str) -> float:
-    text = element.findtext(key)
-    try:
-        return float(text or "")
-    except ValueError:
-        raise InputError(f"{source} has {key} {text!r}, which is no number; correct it") from None
-
-
-class _NoDoctype(ET.TreeBuilder):
-    """Refuses a document type, the only place where XML can declare entities.
-
-    Called before any entity can expand, whatever the file's encoding.
-    """
-
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        raise InputError("declares a document type, which VOC annotations never do; remove it")
-
-
-def _parse(path: Path) -> ET.Element:
-    """The root element of an annotation file."""
-    try:
-        return ET.fromstring(path.read_bytes(), parser=ET.XMLParser(target=_NoDoctype()))
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found, although its image is listed") from None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except (ET.ParseError, LookupError, ValueError) as error:
-        raise InputError(f"{path}: not valid XML ({error}); restore the file") from None

@@ -48,7 +48,7 @@ def test_a_bad_box_is_named_by_file_object_and_values(box, fault):
 
 def test_the_message_shows_the_coordinates_of_the_file():
     with pytest.raises(InputError, match="xmin 500 > xmax 12"):
-        validate(record([499, 0, 12, 9]), CLASSES, "a.xml", first_pixel=1)
+        validate(record([499, 0, 12, 9]), CLASSES, "a.xml", file_adds=(1, 0))
 
 
 @pytest.mark.parametrize("label", [-1, 2])
