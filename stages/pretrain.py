@@ -8,14 +8,16 @@ from PIL import Image
 
 from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
+from pipeline.fingerprint import fingerprint
 from pipeline.models.backbones import Classifier
-from pipeline.models.weights import imagenet_classifier, save_weights, verify
+from pipeline.models.pretrained import imagenet_classifier, verify
+from pipeline.models.weights import save_weights
 from pipeline.params import Params
-from pipeline.training.checkpoints import Checkpoints, fingerprint
+from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import train
 from pipeline.training.losses import Classification
 from stages import run
-from stages.paths import BACKBONE, SCRATCH, split_file
+from stages.paths import BACKBONE, SCRATCH, split_folder
 
 ARCHIVE = Path("data/cutouts/cutouts.zip")
 
@@ -36,12 +38,12 @@ def pretrain(params: Params) -> None:
 
 def train_from_scratch(params: Params) -> None:
     """Write the backbone, trained from random weights to classify the single-label track."""
-    path = split_file("single", "train")
-    split = PackedSplit(path)
+    split = PackedSplit(split_folder("single", "train"))
     set_seed(params.seed)
     objective = Classification(Classifier(params.backbone.name, len(split.classes)))
     settings = [s.model_dump() for s in (params.input, params.backbone, params.pretrain)]
-    checkpoints = Checkpoints(SCRATCH / f"backbone-{fingerprint([params.seed, *settings], [path])}")
+    key = fingerprint([params.seed, *settings, split.digest], [])
+    checkpoints = Checkpoints(SCRATCH / f"backbone-{key}")
     train(objective, split, params.input, params.pretrain.train, params.seed, checkpoints)
     save_weights(objective.get_submodule("network.backbone"), BACKBONE)
     checkpoints.remove()

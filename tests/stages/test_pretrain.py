@@ -1,3 +1,5 @@
+"""Stage pretrain: what it writes, and that it writes nothing that is not verified."""
+
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,8 @@ from safetensors.torch import load_file
 import stages.pretrain
 from pipeline.errors import InputError
 from pipeline.models.backbones import Backbone
-from pipeline.models.weights import save_weights
+from pipeline.models.networks.registry import find
+from pipeline.models.weights import layer_name, save_weights
 from stages.pretrain import pretrain
 from tests.conftest import REPOSITORY
 from tests.parameters import changed
@@ -54,13 +57,34 @@ def test_a_wrong_checksum_writes_nothing(alone, quick):
     assert not OUT.exists()
 
 
-def test_without_a_network_the_hub_is_refused(alone, quick, monkeypatch):
+def test_without_a_connection_the_hub_is_refused(alone, quick, monkeypatch):
     def unreachable(*args, **kwargs):
         raise ConnectionError("no route to host")
 
-    monkeypatch.setattr("timm.create_model", unreachable)
-    with pytest.raises(InputError, match="timm's hub gave no weights.*set pretrain.source to"):
-        pretrain(changed(quick, pretrain__source="hub"))
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
+    chosen = changed(quick, pretrain__source="hub", backbone__name="googlenet")
+    with pytest.raises(InputError, match="hub gave no weights for googlenet.*no route.*source to"):
+        pretrain(chosen)
+    assert not OUT.exists()
+
+
+def test_a_network_of_the_papers_starts_from_a_file(alone, quick, monkeypatch):
+    network = find("googlenet_gap").classifier()
+    save_weights(network, Path("mine.safetensors"))
+    verified = []
+    monkeypatch.setattr(stages.pretrain, "verify", lambda *checked: verified.append(checked))
+    chosen = changed(
+        quick,
+        pretrain__source="file",
+        pretrain__file="mine.safetensors",
+        backbone__name="googlenet_gap",
+    )
+    pretrain(chosen)
+    assert len(verified) == 1
+    stored = {layer_name(layer): value for layer, value in network.state_dict().items()}
+    loaded = Backbone(chosen.backbone, OUT).network.state_dict()
+    assert loaded
+    assert all(torch.equal(value, stored[layer_name(n)]) for n, value in loaded.items())
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no archive"])
@@ -103,5 +127,5 @@ def test_training_from_scratch_twice_gives_the_same_bytes(workspace, from_scratc
 
 
 def test_training_from_scratch_needs_the_packed_images(alone, from_scratch):
-    with pytest.raises(InputError, match="single/train.arrow: not found; run .*preprocess"):
+    with pytest.raises(InputError, match="single/train/index.json: not found; run .*preprocess"):
         pretrain(from_scratch)

@@ -1,0 +1,24 @@
+"""Names of networks: the papers' come before timm's, anything else is refused."""
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.models.networks.registry import NETWORKS, find
+from pipeline.models.networks.timm_network import TimmNetwork
+
+
+@pytest.mark.parametrize("name", ["vgg16", "inception_v3"])
+def test_the_papers_networks_come_before_timms_of_the_same_name(name):
+    assert find(name) is NETWORKS[name]
+
+
+@pytest.mark.parametrize("name", ["resnet50", "resnet50.a1_in1k", "tf_efficientnet_lite0"])
+def test_other_names_are_timms(name):
+    assert find(name) == TimmNetwork(name)
+
+
+def test_an_unknown_name_lists_the_papers_networks():
+    with pytest.raises(
+        InputError, match="'resnet5000' is none of cnn_s, alexnet.*no model of timm"
+    ):
+        find("resnet5000")
