@@ -3,17 +3,24 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help repro test
+.PHONY: help repro test paper
 
 help:
 	@echo "make repro   run the whole pipeline: data, training, evaluation, tables (reports/index.html)"
 	@echo "make test    run the tests"
+	@echo "make paper   run a table of the papers on their own data: make paper TABLE=spn-2;"
+	@echo "             VARIANT=vgg16 for one of its runs, DRY=1 to be told what it takes (TFLOPS=20)"
 
 repro: $(READY)
 	$(BIN)/dvc repro
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# -B: a dry run writes nothing, not even bytecode.
+paper: $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -B -m paper $(if $(DRY),--dry) \
+		$(if $(TFLOPS),--tflops "$(TFLOPS)") "$(TABLE)" $(VARIANT)
 
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -78,7 +78,7 @@ def _name(counts: tuple[int, int], test: int, classes: int) -> str:
     if counts != _OFFICIAL_COUNTS:
         return f"ILSVRC-style photographs ({classes} classes, {sum(counts)} images)"
     whole = _OFFICIAL_COUNTS[1]
-    return "ILSVRC val" if test == whole else f"ILSVRC val ({test} of {whole} images)"
+    return "ILSVRC" if test == whole else f"ILSVRC val ({test} of {whole} images)"
 
 
 def _synsets(folder: Path) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ class Edition:
 
 
 VOC2007 = Edition("VOC2007", 2007, "trainval", "test", (5011, 4952))
-VOC2012 = Edition("VOC2012 val", 2012, "train", "val", (5717, 5823))
+VOC2012 = Edition("VOC2012", 2012, "train", "val", (5717, 5823))
 """Tested on val, as in SPN Table 3: the annotations of VOC2012's test images are not public."""
 
 

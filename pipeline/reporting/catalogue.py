@@ -48,8 +48,8 @@ class Table:
     accepts: Callable[[str], bool] = _every_dataset
 
 
-# timm's name of a backbone -> its name in the papers' columns.
-PAPER_NETWORKS = {"vgg16": "VGG16", "googlenet": "GoogLeNet"}
+# Name of a backbone -> its name in the papers' columns.
+PAPER_NETWORKS = {"cnn_s": "CNN-S", "vgg16": "VGG16", "googlenet": "GoogLeNet"}
 
 
 def is_cub(dataset: str) -> bool:

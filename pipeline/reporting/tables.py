@@ -87,14 +87,21 @@ def fill(scores: Scores) -> tuple[FilledTable, ...]:
     Raises:
         InputError: a score that a table needs is missing or not a finite number.
     """
-    return tuple(
-        FilledTable(
-            table,
-            tuple(cell for wanted in table.measured for cell in _cells(table, wanted, scores)),
-            of_table(table.id),
-            _protocol(table, scores),
-        )
-        for table in TABLES
+    return tuple(fill_table(table, scores) for table in TABLES)
+
+
+def fill_table(table: Table, scores: Scores) -> FilledTable:
+    """Return `table` with the cells that the models in `scores` fill; errors as `fill`."""
+    return FilledTable(
+        table,
+        tuple(
+            cell
+            for wanted in table.measured
+            if wanted.model in scores
+            for cell in _cells(table, wanted, scores)
+        ),
+        of_table(table.id),
+        _protocol(table, scores),
     )
 
 
@@ -222,12 +229,13 @@ def _cell(table: Table, wanted: Measured, scores: Scores, entry: str, value: obj
 
 def _protocol(table: Table, scores: Scores) -> str:
     """The thresholds of the measured boxes, and the split that chose them."""
-    if not table.thresholds_of:
+    models = [model for model in table.thresholds_of if model in scores]
+    if not models:
         return ""
     chosen = (
         f"{model} {score(scores, model, 'threshold'):.2f} "
         f"(chosen on {score(scores, model, 'threshold_from')})"
-        for model in table.thresholds_of
+        for model in models
     )
     return f"Box thresholds, as a share of the map's range: {', '.join(chosen)}."
 

@@ -132,7 +132,7 @@ def test_the_blacklist_needs_val_images_with_numbers(root: Path, params: Params)
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        ({"val_fraction": 0.0}, "ILSVRC val"),
+        ({"val_fraction": 0.0}, "ILSVRC"),
         ({"val_fraction": 0.2}, "ILSVRC val (8 of 10 images)"),
         ({"val_fraction": 0.0, "ilsvrc_blacklist": True}, "ILSVRC val (9 of 10 images)"),
     ],

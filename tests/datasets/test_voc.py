@@ -108,7 +108,7 @@ def test_the_official_numbers_of_images_make_it_voc2007(tiny_voc: Path, params: 
 def test_voc2012_trains_on_train_and_tests_on_val(tiny_voc: Path, params: Params) -> None:
     edition = replace(voc.VOC2012, counts=(10, 4))
     dataset, splits = records(as_voc2012(tiny_voc), params, edition=edition)
-    assert dataset.name == "VOC2012 val"
+    assert dataset.name == "VOC2012"
     assert {name: len(part) for name, part in splits.items()} == {"train": 8, "val": 2, "test": 4}
     assert [record.id for record in splits["test"]] == ["000002", "000004", "000006", "000008"]
 

@@ -1,0 +1,143 @@
+"""settings.yaml holds a checked setting, with sources, for every table of both papers."""
+
+import re
+
+import pytest
+
+from paper import settings
+from paper.experiment import Experiment, differences, experiments, target
+from paper.settings import FILE, parse
+from pipeline.errors import InputError
+from pipeline.params import Params
+from pipeline.reporting.catalogue import TABLES
+from pipeline.reporting.published import of_table
+from tests.test_dvc_yaml import STAGES, expanded
+
+FOUND = settings.load()
+EVERY = [e for table in FOUND.tables for e in experiments(FOUND, table)]
+NAMES = [e.name for e in EVERY]
+TEXT = FILE.read_text()
+
+
+def named(name: str) -> Experiment:
+    return next(e for e in EVERY if e.name == name)
+
+
+def test_all_ten_tables_and_the_three_ablations_have_settings() -> None:
+    assert list(FOUND.tables) == [table.id for table in TABLES]
+    assert {"spg-4-no-cascade", "spg-4-not-shared", "spg-4-no-c"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("experiment", EVERY, ids=NAMES)
+def test_a_setting_is_valid_and_makes_a_difference(experiment: Experiment, params: Params) -> None:
+    changed = {key for key, *_ in differences(params, experiment.applied(params))}
+    assert {"backbone.name", "data.val_fraction"} <= changed <= set(experiment.values)
+
+
+@pytest.mark.parametrize("experiment", EVERY, ids=NAMES)
+def test_every_value_has_a_source(experiment: Experiment) -> None:
+    assert all(len(source) > 4 for _, source in experiment.values.values())
+
+
+@pytest.mark.parametrize("experiment", EVERY, ids=NAMES)
+def test_the_targets_are_stages_of_dvc_yaml(experiment: Experiment) -> None:
+    matrix = {
+        name if "matrix" not in stage else each
+        for name, stage in STAGES.items()
+        for each in expanded(stage, f"{name}@${{item.track}}")
+    }
+    assert {target(model) for model in experiment.models} <= matrix
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.id)
+def test_the_runs_of_a_table_fill_all_its_measured_rows(table) -> None:  # type: ignore[no-untyped-def]
+    models = {model for e in experiments(FOUND, table.id) for model in e.models}
+    assert models == {measured.model for measured in table.measured}
+
+
+def test_no_run_trains_the_track_that_its_table_does_not_need() -> None:
+    for experiment in EVERY:
+        multi = any(model.endswith("_multi") for model in experiment.models)
+        single = any(not model.endswith("_multi") for model in experiment.models)
+        assert multi != single
+        unused = experiment.values["data.single" if multi else "data.multi"][0]
+        assert unused == "cutouts"
+
+
+def test_no_value_of_one_run_can_leak_into_another() -> None:
+    """A killed run leaves its values in params.yaml: every other run must set them itself.
+
+    Values that only the other paper's network reads cannot harm.
+    """
+    for paper in ("spn", "spg"):
+        own = [e for e in EVERY if e.table.startswith(paper)]
+        shared = {k for e in EVERY for k in e.values if not k.startswith(("spn.", "spg."))}
+        for experiment in own:
+            assert shared <= set(experiment.values), experiment.name
+            tracks = {k.split(".")[1] for k in experiment.values if k.startswith("spn.train")}
+            assert len(tracks) == (1 if paper == "spn" else 0)
+    spg = [set(e.values) for e in EVERY if e.table.startswith("spg")]
+    assert all(keys == spg[0] for keys in spg)
+
+
+def test_the_renamed_rows_of_the_ablations_are_published_ones() -> None:
+    published = {figure.row for figure in of_table("spg-4")}
+    rows = [row for e in EVERY for row in e.rows.values()]
+    assert len(rows) == 3 and set(rows) <= published
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("spn-1-vgg16", "spn.train_multi.decay_epochs", [10]),
+        ("spn-2-cnn_s", "backbone.output_stride", 12),
+        ("spn-2-cnn_s", "pretrain.source", "file"),
+        ("spn-3-coco2014", "spn.train_multi.epochs", 20),
+        ("spn-5-ilsvrc", "spn.train_single.epochs", 90),
+        ("spn-6-coco2014", "spn.train_multi.epochs", 50),
+        ("spg-1-ilsvrc", "spg.train.decay_epochs", [1, 2, 3, 4]),
+        ("spg-1-ilsvrc", "spg.delta_l", 0.1),
+        ("spg-4-no-c", "spg.with_c", False),
+        ("spg-4-no-cascade", "spg.cascade", False),
+        ("spg-4-not-shared", "spg.share_b", False),
+    ],
+)
+def test_what_the_papers_say_is_what_is_set(name: str, key: str, value: object) -> None:
+    assert named(name).values[key][0] == value
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("models: [spn_multi]", "model: [spn_multi]", r"tables\.spn-1\.runs\.vgg16\.model"),
+        ("blocks: [protocol, spn,", "blocks: [protocol, snp,", "spn-1-vgg16.*no block snp"),
+        ("source: SPN Sec. 3.1", "sauce: SPN Sec. 3.1", r"blocks\.spn\.\d\.source: Field required"),
+        ("blocks:\n  protocol:", "blocks: [\n  protocol:", "not valid YAML"),
+    ],
+)
+def test_a_bad_settings_file_is_refused_naming_the_key(old: str, new: str, told: str) -> None:
+    with pytest.raises(InputError, match=f"settings.yaml: .*{told}"):
+        parse(TEXT.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("spn.epsilon: 0.15", "spn.epsilno: 0.15", "spn-1-vgg16: params.yaml has no key spn.epsil"),
+        ("spn.epsilon: 0.15", "spn.epsilon.x: 0.15", "spn-1-vgg16: params.yaml has no key"),
+        ("spn.epsilon: 0.15", "spn.train_multi: 0.15", "spn-1-vgg16: params.yaml has no key"),
+        ("spn.epsilon: 0.15", "spn.epsilon: -1.0", r"spn-1-vgg16: spn\.epsilon: .*greater than 0"),
+    ],
+)
+def test_a_value_that_params_yaml_does_not_take_names_table_and_key(
+    params: Params, old: str, new: str, told: str
+) -> None:
+    bad = parse(TEXT.replace(old, new, 1))
+    with pytest.raises(InputError, match=told):
+        experiments(bad, "spn-1")[0].applied(params)
+
+
+def test_the_notes_of_a_table_are_sentences() -> None:
+    for setting in FOUND.tables.values():
+        assert all(re.search(r"[.)]$", note) for note in setting.notes)
+        assert setting.notes
