@@ -12,7 +12,7 @@ from pipeline.params import Params
 from pipeline.protocol.pairs import StoredPairs
 from pipeline.protocol.scores import SCORED_SPLITS, scores_of
 from stages import run
-from stages.paths import predictions_file, scores_file, split_file, weights_file
+from stages.paths import predictions_file, scores_file, split_folder, weights_file
 
 
 def evaluate(params: Params, model: str) -> None:
@@ -22,7 +22,7 @@ def evaluate(params: Params, model: str) -> None:
         InputError: no such model, a missing or foreign input, values that are not finite.
     """
     track, path = registry.find(model).track, predictions_file(model)
-    splits = {name: PackedSplit(split_file(track, name)) for name in SCORED_SPLITS[track]}
+    splits = {name: PackedSplit(split_folder(track, name)) for name in SCORED_SPLITS[track]}
     test = splits["test"]
     network = registry.trained(model, len(test.classes), params, weights_file(model))
     found = (predict(network, split, params.input, params.evaluate) for split in splits.values())

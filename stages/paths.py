@@ -1,5 +1,6 @@
 """Where the stages keep their outs, from the root of the repository."""
 
+import os
 from pathlib import Path
 
 RAW = Path("data/raw")
@@ -9,9 +10,14 @@ SCRATCH = Path(".scratch")
 REPORTS = Path("reports")
 
 
-def split_file(track: str, split: str) -> Path:
+def download_folder(dataset: str) -> Path:
+    """What is downloaded of a data set: no out of DVC, which would hash and store it once more."""
+    return Path(os.environ.get("WSOL_DATA", "data/downloads")) / dataset
+
+
+def split_folder(track: str, split: str) -> Path:
     """Packed images of one split."""
-    return PACKED / track / f"{split}.arrow"
+    return PACKED / track / split
 
 
 def weights_file(model: str) -> Path:
@@ -37,7 +43,7 @@ def scores_file(model: str) -> Path:
 def training_files(model: str, track: str) -> dict[str, Path]:
     """The files of one training, as `pipeline.training.fit.fit` names them."""
     return {
-        "split": split_file(track, "train"),
+        "split": split_folder(track, "train"),
         "backbone": BACKBONE,
         "weights": weights_file(model),
         "history": history_file(model),

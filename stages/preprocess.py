@@ -1,43 +1,44 @@
-"""Stage `preprocess`: turn one track's data set into a packed file per split."""
+"""Stage `preprocess`: turn one track's data set into a packed folder per split."""
 
+from pathlib import Path
 from typing import get_args
 
 from pipeline.datasets import sources
-from pipeline.datasets.record import SPLITS, Dataset, Task
-from pipeline.datasets.store import write_split
+from pipeline.datasets.packing import pack, workers
+from pipeline.datasets.record import Task
+from pipeline.datasets.sources import Source
 from pipeline.errors import InputError
-from pipeline.folders import atomic_folder
+from pipeline.fingerprint import fingerprint
 from pipeline.params import Params
 from stages import run
-from stages.paths import PACKED, RAW
+from stages.paths import PACKED, RAW, download_folder
 
 
 def preprocess(params: Params, track: Task) -> None:
-    """Write data/packed/<track>/{train,val,test}.arrow; `track` is multi or single.
+    """Write data/packed/<track>/{train,val,test}; `track` is multi or single.
+
+    Run again after it was cut off, it keeps the parts that were complete.
 
     Raises:
-        InputError: no such track or data set, missing or bad data, an empty split; the old
-            files, if any, are then still there.
+        InputError: no such track or data set, missing or bad data, an empty split, another run of
+            the same track; the old folder, if any, is then still there.
     """
     if track not in get_args(Task):
         raise InputError(f"track {track!r} is none of {', '.join(get_args(Task))}")
-    dataset = open_dataset(params, track)
-    with atomic_folder(PACKED / track) as folder:
-        for split in SPLITS:
-            write_split(folder / f"{split}.arrow", dataset, split)
-
-
-def open_dataset(params: Params, track: Task) -> Dataset:
-    """Describe the data set of `track` as it lies in its folder.
-
-    Raises:
-        InputError: params.yaml names no data set that suits the track, or it is not there.
-    """
     name, source = sources.find(params.data, track)
-    root = source.external.root() if source.external else RAW / name
+    root = folder_of(name, source)
+    dataset = source.read(root, params, track)
+    settings = [str(root.absolute()), *(s.model_dump() for s in (params.data, params.cutouts))]
+    raw = sorted(path for path in RAW.rglob("*") if path.is_file())
+    pack(dataset, PACKED / track, fingerprint([params.seed, *settings], raw), workers())
+
+
+def folder_of(name: str, source: Source) -> Path:
+    """Return where the data set called `name` lies; InputError if it is not there."""
+    root = source.external.root(download_folder(name)) if source.external else RAW / name
     if not root.is_dir():
         raise InputError(f"{root}: not found; run `dvc repro download`")
-    return source.read(root, params, track)
+    return root
 
 
 if __name__ == "__main__":

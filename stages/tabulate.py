@@ -11,7 +11,7 @@ from pipeline.reporting.html import Picture, write_page
 from pipeline.reporting.metrics_json import metrics
 from pipeline.reporting.tables import Scores, fill, read_scores, score, write_tables
 from stages import run
-from stages.paths import REPORTS, history_file, predictions_file, scores_file, split_file
+from stages.paths import REPORTS, history_file, predictions_file, scores_file, split_folder
 
 FIGURES = REPORTS / "figures"
 _BOXES = "Blue: true boxes. Yellow, dashed: the predicted box. Each map has its own scale."
@@ -33,7 +33,7 @@ def tabulate(params: Params) -> None:
 
 def multi_picture() -> Picture:
     """Draw the multi-label examples."""
-    split = PackedSplit(split_file("multi", "test"))
+    split = PackedSplit(split_folder("multi", "test"))
     cam, spn = (read_predictions(predictions_file(m), "test") for m in ("cam_multi", "spn_multi"))
     gallery = examples.multi_gallery(examples.choose(split), split.classes, cam, spn)
     path = draw_examples(FIGURES / "multi.png", gallery.columns, gallery.rows)
@@ -43,7 +43,7 @@ def multi_picture() -> Picture:
 
 def single_picture(scores: Scores) -> Picture:
     """Draw the single-label examples, with each model's own threshold."""
-    split = PackedSplit(split_file("single", "test"))
+    split = PackedSplit(split_folder("single", "test"))
     plain, spg = (
         (read_predictions(predictions_file(model), "test"), score(scores, model, "threshold"))
         for model in ("spg_plain", "spg")

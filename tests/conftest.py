@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.datasets.packing import pack
 from pipeline.datasets.record import SPLITS, Dataset, Split, Task
-from pipeline.datasets.store import write_split
 from pipeline.params import Params, load
 from tests.coloured_boxes import COLOURS, coloured_boxes
 from tests.parameters import changed
@@ -113,7 +113,7 @@ def quick(params: Params) -> Params:
 
 @pytest.fixture
 def packed(tmp_path: Path) -> Path:
-    """Folder <track>/<split>.arrow of both tracks: 10, 4 and 4 pictures of three classes."""
+    """Folder <track>/<split> of both tracks: 10, 4 and 4 pictures of three classes."""
     folder = tmp_path / "data/packed"
     numbers = dict(zip(SPLITS, (range(10), range(10, 14), range(14, 18)), strict=True))
     tasks: tuple[Task, ...] = ("multi", "single")
@@ -121,10 +121,7 @@ def packed(tmp_path: Path) -> Path:
         splits = {
             name: Split(partial(coloured_boxes, task), chosen) for name, chosen in numbers.items()
         }
-        for split in SPLITS:
-            write_split(
-                folder / task / f"{split}.arrow", Dataset("boxes", task, COLOURS, splits), split
-            )
+        pack(Dataset("boxes", task, COLOURS, splits), folder / task, origin="", workers=1)
     return folder
 
 

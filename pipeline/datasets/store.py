@@ -1,102 +1,75 @@
-"""The packed store: one Arrow IPC file per split, read by memory map."""
+"""The packed store: a folder per split with its records in shards and an index of them."""
 
-import json
+import hashlib
 import operator
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
-import numpy as np
-import pyarrow as pa
+from pydantic import BaseModel, ValidationError
 
-from pipeline.datasets.record import Dataset, Record, Task
+from pipeline.datasets.record import Record, Task
+from pipeline.datasets.shards import Shard, ShardReader
 from pipeline.errors import InputError
-from pipeline.files import atomic_path
+from pipeline.files import write_json
 
-_BATCH = 64
-_FIELDS = [
-    pa.field("id", pa.string()),
-    pa.field("image", pa.binary()),
-    pa.field("width", pa.int32()),
-    pa.field("height", pa.int32()),
-    pa.field("labels", pa.list_(pa.int64())),
-    pa.field("boxes_xyxy", pa.list_(pa.list_(pa.float32(), 4))),
-    pa.field("box_labels", pa.list_(pa.int64())),
-    pa.field("difficult", pa.list_(pa.bool_())),
-    pa.field("mask", pa.binary()),
-]
+_INDEX = "index.json"
+_OPEN_SHARDS = 16
 
 
-def write_split(path: Path, dataset: Dataset, split: str) -> int:
-    """Write the records of one split to `path`, a few at a time; return their number.
+class Index(BaseModel, frozen=True, extra="forbid"):
+    """The content of index.json: whose split it is, and its shards in the order of the records."""
 
-    The same records give the same bytes.
+    name: str
+    task: Task
+    classes: tuple[str, ...]
+    split: str
+    shards: tuple[Shard, ...]
 
-    Raises:
-        InputError: the split has no record, or a record cannot be made; `path` is not touched.
-    """
-    description = json.dumps([dataset.name, dataset.task, dataset.classes, split])
-    schema = pa.schema(_FIELDS, metadata={"packed_split": description})
-    records = iter(dataset.splits[split])
-    count = 0
-    with atomic_path(path) as temporary:
-        with pa.ipc.new_file(str(temporary), schema) as writer:
-            while rows := [_row(record) for record in islice(records, _BATCH)]:
-                writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
-                count += len(rows)
-        if count == 0:
-            raise InputError(
-                f"{dataset.name}: split {split!r} is empty; check the lists of images and data.*"
-            )
-    return count
-
-
-def _row(record: Record) -> dict[str, Any]:
-    """The columns of one record."""
-    return {
-        **vars(record),
-        "boxes_xyxy": record.boxes_xyxy.tolist(),
-        "box_labels": record.box_labels.tolist(),
-        "difficult": record.difficult.tolist(),
-    }
+    def write(self, folder: Path) -> None:
+        """Write the index of the shards in `folder`: the last step of packing a split."""
+        write_json(folder / _INDEX, self.model_dump())
 
 
 class PackedSplit(Sequence[Record]):
-    """The records of one packed file; each is read when it is asked for.
+    """The records of one packed split; each is read when it is asked for, from a memory map.
 
-    Cheap to send to another process: it pickles as its path.
+    Opening it looks at the index and at the sizes of the shards alone. Cheap to send to another
+    process, where it is opened anew; may be used on both sides of a fork.
 
     Attributes:
         name, task, classes: those of the data set.
         split: `train`, `val` or `test`.
+        digest: a hash of the index, and so of all records.
 
     Raises:
-        InputError: the file is missing or is no packed split.
+        InputError: the folder, its index or a shard is missing, foreign or truncated.
     """
 
     name: str
     task: Task
     classes: tuple[str, ...]
     split: str
+    digest: str
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            self._table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-            description = json.loads(self._table.schema.metadata[b"packed_split"])
-        except FileNotFoundError:
-            raise InputError(f"{path}: not found; run `dvc repro preprocess`") from None
-        except (pa.ArrowInvalid, OSError, KeyError, TypeError):
-            raise InputError(f"{path}: not a packed split; run `dvc repro preprocess`") from None
-        self.name, self.task, classes, self.split = description
-        self.classes = tuple(classes)
+    def __init__(self, folder: Path) -> None:
+        index, self.digest = _read_index(folder / _INDEX)
+        for shard in index.shards:
+            shard.check(folder)
+        self.name, self.task, self.classes = index.name, index.task, index.classes
+        self.split = index.split
+        self._folder, self._shards = folder, index.shards
+        self._ends = list(accumulate(shard.rows for shard in index.shards))
+        self._reader = lru_cache(_OPEN_SHARDS)(self._open)
 
     def __reduce__(self) -> tuple[Callable[[Path], "PackedSplit"], tuple[Path]]:
-        return PackedSplit, (self._path,)
+        return PackedSplit, (self._folder,)
 
     def __len__(self) -> int:
-        return int(self._table.num_rows)
+        return self._ends[-1] if self._ends else 0
 
     def __iter__(self) -> Iterator[Record]:
         return (self[index] for index in range(len(self)))
@@ -109,17 +82,23 @@ class PackedSplit(Sequence[Record]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         position = range(len(self))[operator.index(index)]
-        return _record(self._table.slice(position, 1).to_pylist()[0])
+        number = bisect_right(self._ends, position)
+        first = self._ends[number] - self._shards[number].rows
+        return self._reader(number).read(position - first)
+
+    def _open(self, number: int) -> ShardReader:
+        shard = self._shards[number]
+        return ShardReader(self._folder / shard.file, shard.rows)
 
 
-def _record(row: dict[str, Any]) -> Record:
-    """The record that `_row` was made from."""
-    return Record(
-        **{
-            **row,
-            "labels": tuple(row["labels"]),
-            "boxes_xyxy": np.array(row["boxes_xyxy"], dtype=np.float32).reshape(-1, 4),
-            "box_labels": np.array(row["box_labels"], dtype=np.int64),
-            "difficult": np.array(row["difficult"], dtype=bool),
-        }
-    )
+def _read_index(path: Path) -> tuple[Index, str]:
+    """Return the index and the hash of its file."""
+    try:
+        content = path.read_bytes()
+        return Index.model_validate_json(content), hashlib.sha256(content).hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{path}: not found; run `dvc repro preprocess`") from None
+    except ValidationError:
+        raise InputError(
+            f"{path}: not the index of a packed split; run `dvc repro preprocess`"
+        ) from None

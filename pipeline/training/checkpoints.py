@@ -4,31 +4,17 @@ They are no outs: a training that ends removes its own. The folder's name is a h
 decides the result, so a changed parameter, data set or line of code starts afresh.
 """
 
-import fcntl
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 from accelerate import Accelerator
 
-import pipeline
-from pipeline.errors import InputError
+from pipeline.locks import locked
 
 History = list[dict[str, float]]
-
-
-def fingerprint(settings: Any, files: list[Path]) -> str:
-    """Return a hash of `settings` (as JSON), the content of `files` and the library's code."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    code = sorted(Path(pipeline.__file__).parent.rglob("*.py"))
-    for path in [*files, *code]:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:16]
 
 
 class Checkpoints:
@@ -37,18 +23,9 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Hold the folder; raise InputError while another process trains the same thing."""
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        with self.folder.with_name(f"{self.folder.name}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(
-                    f"{lock.name}: another process runs this training; wait for it or end it"
-                ) from None
-            yield
+        return locked(self.folder.with_name(f"{self.folder.name}.lock"), "this training")
 
     @property
     def last(self) -> Path | None:

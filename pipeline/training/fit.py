@@ -10,10 +10,11 @@ from torch import nn
 
 from pipeline.datasets.store import PackedSplit
 from pipeline.files import atomic_path
+from pipeline.fingerprint import fingerprint
 from pipeline.models.backbones import Backbone
 from pipeline.models.weights import save_weights
 from pipeline.params import Params, Section, TrainParams
-from pipeline.training.checkpoints import Checkpoints, fingerprint
+from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import train
 
 
@@ -37,7 +38,7 @@ def fit(
         objective: (backbone, number of classes) -> the loss module of `train`; called after
             seeding, so that twins start with the same weights.
         own: the parameters of the network and its objective.
-        split, backbone: the packed images and the backbone's first weights to read.
+        split, backbone: the folder of packed images and the backbone's first weights to read.
         weights, history: the files to write.
         scratch: folder for checkpoints.
 
@@ -48,7 +49,7 @@ def fit(
     set_seed(params.seed)
     module = objective(Backbone(params.backbone, backbone), len(images.classes))
     settings = [s.model_dump() for s in (params.input, params.backbone, own, schedule)]
-    key = fingerprint([params.seed, *settings], [split, backbone])
+    key = fingerprint([params.seed, *settings, images.digest], [backbone])
     checkpoints = Checkpoints(scratch / f"{weights.stem}-{key}")
     epochs = train(module, images, params.input, schedule, params.seed, checkpoints)
     if PartialState().is_main_process:

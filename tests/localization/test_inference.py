@@ -7,8 +7,9 @@ import torch
 from PIL import Image
 from torch import nn
 
+from pipeline.datasets.packing import pack
 from pipeline.datasets.record import Dataset, Split
-from pipeline.datasets.store import PackedSplit, write_split
+from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
 from pipeline.localization.inference import TenCrops, WholeImages, predict
 from pipeline.models.interface import Localization
@@ -62,9 +63,9 @@ def split(tmp_path):
 
     def make(task="single", count=7, records=None):
         chosen = records or [coloured_box(number, task) for number in range(count)]
-        path = tmp_path / f"{task}.arrow"
-        write_split(path, Dataset("boxes", task, CLASSES, {"test": Split(iter, chosen)}), "test")
-        return PackedSplit(path)
+        dataset = Dataset("boxes", task, CLASSES, {"test": Split(iter, chosen)})
+        pack(dataset, tmp_path / task, origin="", workers=1)
+        return PackedSplit(tmp_path / task / "test")
 
     return make
 

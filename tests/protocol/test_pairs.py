@@ -11,7 +11,7 @@ from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
 from pipeline.localization.predictions import Prediction
 from pipeline.protocol.pairs import StoredPairs
-from stages.paths import split_file
+from stages.paths import split_folder
 
 
 def predict(record: Record) -> Prediction:
@@ -20,7 +20,7 @@ def predict(record: Record) -> Prediction:
 
 @pytest.fixture
 def split(workspace: Path) -> PackedSplit:
-    return PackedSplit(split_file("multi", "test"))
+    return PackedSplit(split_folder("multi", "test"))
 
 
 def test_pairs_can_be_read_again_and_again(split: PackedSplit) -> None:

@@ -24,7 +24,7 @@ def splits(packed):
 
     def make(track):
         names = SCORED_SPLITS[track]
-        return {name: PackedSplit(packed / track / f"{name}.arrow") for name in names}
+        return {name: PackedSplit(packed / track / name) for name in names}
 
     return make
 

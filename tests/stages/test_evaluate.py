@@ -45,7 +45,7 @@ def test_multi_label_networks_are_scored_on_all_splits(network, quick, model):
     network(model)
     evaluate(quick, model)
     found = predictions(model, "train", "val", "test")
-    packed = [PackedSplit(Path(f"data/packed/multi/{s}.arrow")) for s in ("train", "val", "test")]
+    packed = [PackedSplit(Path(f"data/packed/multi/{s}")) for s in ("train", "val", "test")]
     expected = [(record.id, split.split) for split in packed for record in split]
     assert [(each.id, each.split) for each in found] == expected
     scores = scores_of(model)
@@ -102,8 +102,8 @@ def test_features_that_are_constant_are_no_obstacle(network, quick):
     ("missing", "stage"),
     [
         ("models/cam_single.safetensors", "train_cam@single"),
-        ("packed/single/val.arrow", "preprocess"),
-        ("packed/single/test.arrow", "preprocess"),
+        ("packed/single/val/index.json", "preprocess"),
+        ("packed/single/test/index.json", "preprocess"),
     ],
 )
 def test_a_missing_input_names_the_stage_to_run(network, quick, missing, stage):

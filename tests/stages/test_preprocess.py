@@ -1,10 +1,18 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from pipeline.datasets import parts
 from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
+from stages.paths import split_folder
 from stages.preprocess import preprocess
+from tests.conftest import REPOSITORY
+from tests.parameters import changed
+
+SPLITS = ("train", "val", "test")
 
 
 @pytest.fixture
@@ -13,21 +21,30 @@ def photographs(tiny_voc, tiny_cub, tmp_path, monkeypatch, params):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VOC_ROOT", str(tiny_voc))
     monkeypatch.setenv("CUB_ROOT", str(tiny_cub))
-    return params.model_copy(
-        update={"data": params.data.model_copy(update={"multi": "voc", "single": "cub"})}
-    )
+    return changed(params, data__multi="voc2007", data__single="cub")
+
+
+@pytest.fixture
+def pictures(tiny_voc):
+    return tiny_voc / "VOCdevkit/VOC2007/JPEGImages"
 
 
 def packed(track):
-    return {path.name: path.read_bytes() for path in Path(f"data/packed/{track}").iterdir()}
+    files = (path for path in Path(f"data/packed/{track}").rglob("*") if path.is_file())
+    return {str(path): path.read_bytes() for path in files}
+
+
+def scratch(track):
+    """The folders of unfinished packings."""
+    return sorted(Path(f"data/packed/.{track}.parts").glob("*"))
 
 
 @pytest.mark.parametrize(("track", "sizes"), [("multi", [8, 2, 4]), ("single", [8, 2, 4])])
-def test_each_track_becomes_three_packed_files(photographs, track, sizes):
+def test_each_track_becomes_three_packed_splits(photographs, track, sizes):
     preprocess(photographs, track)
-    files = [Path(f"data/packed/{track}/{split}.arrow") for split in ("train", "val", "test")]
-    assert [len(PackedSplit(path)) for path in files] == sizes
-    assert {PackedSplit(path).task for path in files} == {track}
+    splits = [PackedSplit(split_folder(track, split)) for split in SPLITS]
+    assert [len(split) for split in splits] == sizes
+    assert [(split.task, split.split) for split in splits] == [(track, name) for name in SPLITS]
 
 
 def test_a_second_run_gives_the_same_bytes(photographs):
@@ -37,30 +54,85 @@ def test_a_second_run_gives_the_same_bytes(photographs):
     assert packed("multi") == first
 
 
-def test_one_bad_picture_leaves_the_older_files(photographs, tiny_voc):
+def test_one_bad_picture_leaves_the_older_folder(photographs, pictures):
     preprocess(photographs, "multi")
     first = packed("multi")
-    (tiny_voc / "VOCdevkit/VOC2007/JPEGImages/000008.jpg").write_bytes(b"")
+    (pictures / "000008.jpg").write_bytes(b"")
     with pytest.raises(InputError, match="000008.jpg: unreadable image"):
         preprocess(photographs, "multi")
     assert packed("multi") == first
-    assert [path.name for path in Path("data/packed").iterdir()] == ["multi"]
 
 
-def test_an_empty_split_is_refused(photographs, tiny_voc):
-    (tiny_voc / "VOCdevkit/VOC2007/ImageSets/Main/test.txt").write_text("")
-    with pytest.raises(InputError, match="split 'test' is empty"):
+def test_after_a_bad_picture_is_mended_only_its_part_is_read(photographs, pictures, monkeypatch):
+    monkeypatch.setattr(parts, "SIZE", 2)
+    preprocess(photographs, "multi")
+    whole = packed("multi")
+    last = pictures / "000008.jpg"
+    content = last.read_bytes()
+    last.write_bytes(b"")
+    with pytest.raises(InputError, match="000008.jpg: unreadable image"):
         preprocess(photographs, "multi")
+    last.write_bytes(content)
+    for done in pictures.glob("0000[01][13579].jpg"):  # train and val
+        done.unlink()
+    preprocess(photographs, "multi")
+    assert packed("multi") == whole
+    assert scratch("multi") == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 5}, {"data__short_side": 32}, {"cutouts__clutter": 0.5}, {}]
+)
+def test_parts_of_other_parameters_or_raw_data_are_not_kept(photographs, pictures, change):
+    (pictures / "000008.jpg").write_bytes(b"")
+    with pytest.raises(InputError, match="000008.jpg"):
+        preprocess(photographs, "multi")
+    (first,) = scratch("multi")
+    if not change:
+        Path("data/raw").mkdir()
+        Path("data/raw/voc2007.json").write_text("{}")
+    with pytest.raises(InputError, match="000008.jpg"):
+        preprocess(changed(photographs, **change), "multi")
+    (second,) = scratch("multi")
+    assert first != second
+
+
+def test_parts_of_another_folder_are_not_kept(photographs, pictures, tiny_voc, monkeypatch):
+    (pictures / "000008.jpg").write_bytes(b"")
+    with pytest.raises(InputError, match="000008.jpg"):
+        preprocess(photographs, "multi")
+    (first,) = scratch("multi")
+    monkeypatch.setenv("VOC_ROOT", str(tiny_voc.rename(tiny_voc.with_name("moved"))))
+    with pytest.raises(InputError, match="000008.jpg"):
+        preprocess(photographs, "multi")
+    assert scratch("multi") != [first]
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.2])
+def test_val_may_be_empty(photographs, fraction):
+    chosen = {"data__val_fraction": fraction, "evaluate__threshold_from": "test"}
+    preprocess(changed(photographs, **chosen), "multi")
+    sizes = [len(PackedSplit(split_folder("multi", split))) for split in SPLITS]
+    assert sizes == ([10, 0, 4] if fraction == 0 else [8, 2, 4])
+
+
+def test_train_must_not_be_empty(photographs):
+    with pytest.raises(InputError, match="split 'train' is empty; check .* data"):
+        preprocess(changed(photographs, data__val_fraction=0.99), "multi")
     assert not Path("data/packed/multi").exists()
 
 
 def test_without_download_the_stage_to_run_is_named(params, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    chosen = params.model_copy(update={"data": params.data.model_copy(update={"multi": "cutouts"})})
     with pytest.raises(InputError, match="data/raw/cutouts: not found; run `dvc repro download`"):
-        preprocess(chosen, "multi")
+        preprocess(changed(params, data__multi="cutouts"), "multi")
 
 
 def test_an_unknown_track_is_refused(photographs):
     with pytest.raises(InputError, match="track 'triple' is none of multi, single"):
         preprocess(photographs, "triple")
+
+
+def test_torch_is_not_needed():
+    code = "import sys, stages.preprocess; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0

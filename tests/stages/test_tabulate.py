@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.datasets.packing import pack
 from pipeline.datasets.record import Dataset, Record, Split
-from pipeline.datasets.store import write_split
 from pipeline.errors import InputError
 from pipeline.localization.predictions import Prediction, write_predictions
 from pipeline.reporting.catalogue import TABLES
-from stages.paths import REPORTS, history_file, predictions_file, scores_file, split_file
+from stages.paths import REPORTS, history_file, predictions_file, scores_file, split_folder
 from stages.tabulate import tabulate
 
 REPOSITORY = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ def data(tmp_path, monkeypatch):
         dataset = Dataset(
             track, track, ("bird", "fish"), {"test": Split(partial(map, record), IDS)}
         )
-        write_split(split_file(track, "test"), dataset, "test")
+        pack(dataset, split_folder(track, "test").parent, origin="", workers=1)
     for model, scores in SCORES.items():
         put(scores_file(model), json.dumps(scores))
         put(history_file(model), "epoch,loss\n1,0.7\n2,0.5\n")
@@ -81,7 +81,7 @@ def test_reports_are_complete_and_byte_identical_twice(params):
     [
         (scores_file("spg"), "evaluate"),
         (predictions_file("spn_multi"), "evaluate"),
-        (split_file("single", "test"), "preprocess"),
+        (split_folder("single", "test") / "index.json", "preprocess"),
         (history_file("cam_multi"), "train"),
     ],
 )

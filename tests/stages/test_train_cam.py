@@ -40,7 +40,7 @@ def test_an_unknown_twin_is_refused(workspace, quick):
 
 @pytest.mark.parametrize(
     ("missing", "stage"),
-    [("packed/multi/train.arrow", "preprocess"), ("weights/backbone.safetensors", "pretrain")],
+    [("packed/multi/train/index.json", "preprocess"), ("weights/backbone.safetensors", "pretrain")],
 )
 def test_a_missing_input_names_the_stage_to_run(workspace, quick, missing, stage):
     (workspace / "data" / missing).unlink()

@@ -55,7 +55,10 @@ def test_training_twice_gives_the_same_bytes(workspace, quick):
 
 @pytest.mark.parametrize(
     ("missing", "stage"),
-    [("packed/single/train.arrow", "preprocess"), ("weights/backbone.safetensors", "pretrain")],
+    [
+        ("packed/single/train/index.json", "preprocess"),
+        ("weights/backbone.safetensors", "pretrain"),
+    ],
 )
 def test_a_missing_input_names_the_stage_to_run(workspace, quick, missing, stage):
     (workspace / "data" / missing).unlink()

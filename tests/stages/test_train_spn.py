@@ -69,7 +69,10 @@ def test_a_picture_of_one_colour_does_not_stop_the_training(workspace, quick, mo
 
 @pytest.mark.parametrize(
     ("missing", "stage"),
-    [("packed/single/train.arrow", "preprocess"), ("weights/backbone.safetensors", "pretrain")],
+    [
+        ("packed/single/train/index.json", "preprocess"),
+        ("weights/backbone.safetensors", "pretrain"),
+    ],
 )
 def test_bad_input_ends_the_command_with_one_message(workspace, quick, monkeypatch, missing, stage):
     (workspace / "params.yaml").write_text(yaml.safe_dump(quick.model_dump()))

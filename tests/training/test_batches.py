@@ -20,7 +20,7 @@ from tests.parameters import changed
 
 @pytest.fixture
 def split(packed):
-    return PackedSplit(packed / "single" / "train.arrow")
+    return PackedSplit(packed / "single" / "train")
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_each_epoch_sees_every_image_once_in_its_own_order():
 def test_batches_are_the_same_from_any_number_of_workers(quick, packed, monkeypatch, track):
     def epoch_1(workers):
         monkeypatch.setattr(batches, "workers", lambda: workers)
-        split = PackedSplit(packed / track / "train.arrow")
+        split = PackedSplit(packed / track / "train")
         loader, keys = training_batches(split, quick.input, 7, 4)
         keys.epoch = 1
         return list(loader)

@@ -6,7 +6,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from pipeline.errors import InputError
-from pipeline.training.checkpoints import Checkpoints, fingerprint
+from pipeline.training.checkpoints import Checkpoints
 
 
 @pytest.fixture
@@ -26,18 +26,6 @@ def fill(network, value):
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.fill_(value)
-
-
-def test_the_fingerprint_follows_settings_and_content(tmp_path):
-    file = tmp_path / "split"
-    file.write_text("one")
-    first = fingerprint({"lr": 0.1, "seed": 0}, [file])
-    assert fingerprint({"seed": 0, "lr": 0.1}, [file]) == first
-    assert fingerprint({"lr": 0.2, "seed": 0}, [file]) != first
-    (tmp_path / "moved").write_text("one")
-    assert fingerprint({"lr": 0.1, "seed": 0}, [tmp_path / "moved"]) == first
-    file.write_text("two")
-    assert fingerprint({"lr": 0.1, "seed": 0}, [file]) != first
 
 
 def test_without_a_checkpoint_training_begins_at_the_first_epoch(checkpoints, prepared):

@@ -60,7 +60,7 @@ def run(slow, packed, tmp_path):
     """Train an objective on the single-label track, with checkpoints in a folder of that name."""
 
     def make(objective, folder="scratch"):
-        split = PackedSplit(packed / "single" / "train.arrow")
+        split = PackedSplit(packed / "single" / "train")
         checkpoints = Checkpoints(tmp_path / folder)
         return train(objective, split, slow.input, slow.spn.train_multi, slow.seed, checkpoints)
 
@@ -100,7 +100,7 @@ def test_the_loss_falls(slow, packed, tmp_path):
     )
     torch.manual_seed(0)
     network = ClassActivationNetwork(Backbone(chosen.backbone), 3, chosen.spn)
-    split = PackedSplit(packed / "single" / "train.arrow")
+    split = PackedSplit(packed / "single" / "train")
     checkpoints = Checkpoints(tmp_path / "scratch")
     objective = Classification(network)
     history = train(objective, split, chosen.input, chosen.spn.train_multi, 0, checkpoints)
@@ -202,7 +202,7 @@ def test_frozen_stages_do_not_move_in_training(slow, packed, tmp_path):
     chosen = changed(slow, backbone__frozen_stages=2)
     network = ClassActivationNetwork(Backbone(chosen.backbone), 3, chosen.spn)
     before = fresh(network).backbone.network.state_dict()
-    split = PackedSplit(packed / "single" / "train.arrow")
+    split = PackedSplit(packed / "single" / "train")
     checkpoints = Checkpoints(tmp_path / "scratch")
     train(Classification(network), split, chosen.input, chosen.spn.train_multi, 0, checkpoints)
     after = network.backbone.network.state_dict()

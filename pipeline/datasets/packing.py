@@ -1,0 +1,193 @@
+"""Packing a data set into the store with several processes.
+
+Each worker makes the records of one part after the other and writes them to shards of its own;
+what the parts are does not depend on the workers, nor then do the bytes.
+"""
+
+import errno
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Future,
+    ProcessPoolExecutor,
+    as_completed,
+    wait,
+)
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from ctypes import c_bool
+from dataclasses import dataclass
+from multiprocessing.sharedctypes import RawValue
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from pipeline.datasets import parts, shards
+from pipeline.datasets.parts import Part, Unfinished, parts_of
+from pipeline.datasets.record import Dataset, Record
+from pipeline.datasets.shards import write_shards
+from pipeline.errors import InputError
+from pipeline.locks import locked
+
+_AGAIN = "and run `dvc repro preprocess` again: complete parts are kept"
+
+
+def workers() -> int:
+    """Return how many processes pack: the machine's affair, never a parameter."""
+    return len(os.sched_getaffinity(0))
+
+
+def pack(dataset: Dataset, folder: Path, origin: str, workers: int) -> None:
+    """Pack each split of `dataset` into <folder>/<split>; all replace the old folder at once.
+
+    Memory does not grow with the number of records. A call that was cut off, repeated, makes only
+    the parts that were not complete; see `pipeline.datasets.parts`.
+
+    Args:
+        origin: a hash of what decides the records besides the data set's own description:
+            parameters, annotation files, code.
+        workers: number of processes; the bytes do not depend on it.
+
+    Raises:
+        InputError: a split that must not be empty is, a record cannot be made, another process
+            packs into `folder`, or the system ended a worker or has no room left; the old folder
+            is not touched.
+    """
+    _refuse_empty(dataset)
+    unfinished = Unfinished(folder, _key(dataset, origin))
+    with locked(folder.with_name(f".{folder.name}.lock"), "this packing"):
+        unfinished.remove_others()
+        with _pool(dataset, unfinished, workers) as pool:
+            for name in dataset.splits:
+                # Twice as many tasks as workers: none waits, and the queue stays short.
+                _pack_split(dataset, name, unfinished, pool, 2 * workers)
+        unfinished.finish(dataset)
+
+
+def _refuse_empty(dataset: Dataset) -> None:
+    """Only val may have no images: data.val_fraction can hold out none."""
+    for name, split in dataset.splits.items():
+        if name != "val" and not len(split):
+            raise InputError(
+                f"{dataset.name}: split {name!r} is empty; check the lists of images and data.*"
+            )
+
+
+def _key(dataset: Dataset, origin: str) -> str:
+    """Return a hash of all that decides the records and the shards; keys differ by their repr."""
+    described = [origin, dataset.name, dataset.task, dataset.classes, parts.SIZE, shards.LIMIT]
+    digest = hashlib.sha256(json.dumps(described).encode())
+    for name, split in dataset.splits.items():
+        digest.update(f"\n{name}".encode())
+        for key in split.keys:
+            digest.update(f"\n{key!r}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _pack_split(
+    dataset: Dataset, name: str, unfinished: Unfinished, pool: ProcessPoolExecutor, ahead: int
+) -> None:
+    """Pack the parts of a split that are not complete, with a line of progress on stderr."""
+    split = dataset.splits[name]
+    missing = [part for part in parts_of(name, split) if part not in unfinished]
+    done = len(split) - sum(map(len, missing))
+    tasks = ((part, split.keys[part.keys.start : part.keys.stop]) for part in missing)
+    title = f"{dataset.name}, {name}"
+    with tqdm(total=len(split), initial=done, desc=title, unit=" images", disable=None) as bar:
+        for count in _results(pool, tasks, ahead):
+            bar.update(count)
+
+
+def _results(
+    pool: ProcessPoolExecutor, tasks: Iterable[tuple[Part, Sequence[Any]]], ahead: int
+) -> Iterator[int]:
+    """Yield the size of each part as it becomes complete, with at most `ahead` parts waiting."""
+    waiting: set[Future[int]] = set()
+    for task in tasks:
+        waiting.add(pool.submit(_pack_part, *task))
+        if len(waiting) >= ahead:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    yield from (future.result() for future in as_completed(waiting))
+
+
+@contextmanager
+def _pool(dataset: Dataset, unfinished: Unfinished, workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Yield worker processes; on any error they stop at their next record and are gone."""
+    makes = {name: split.make for name, split in dataset.splits.items()}
+    work = _Work(makes, unfinished, RawValue(c_bool, False))
+    pool = ProcessPoolExecutor(workers, initializer=_begin, initargs=(work,))
+    try:
+        pool.submit(int).result()  # forks before a line of progress brings a thread
+        yield pool
+    except InputError as error:
+        raise error from None  # not the worker's traceback
+    except BrokenProcessPool:
+        raise InputError(
+            "the system ended a worker process, most often because memory ran out; free memory, "
+            f"or allow fewer cores (taskset --cpu-list 0,1), {_AGAIN}"
+        ) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise InputError(f"{unfinished.target}: no space left; make room {_AGAIN}") from None
+    finally:
+        work.stop.value = True
+        pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What each worker is told once.
+
+    Attributes:
+        makes: for each split the function that makes records from keys.
+        stop: true when the workers are to give up; without a lock that a killed one could hold.
+    """
+
+    makes: Mapping[str, Callable[[Sequence[Any]], Iterator[Record]]]
+    unfinished: Unfinished
+    stop: c_bool
+
+
+_work: _Work
+
+
+def _begin(work: _Work) -> None:
+    """Prepare a worker process: it stops when the parent says so or is gone."""
+    global _work
+    _work = work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker of a killed parent would wait for its next task for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _pack_part(part: Part, keys: Sequence[Any]) -> int:
+    """Write a part, in a worker process; return its size."""
+    folder = _work.unfinished.folder(part.split)
+    written = write_shards(folder, part.stem, _until_stopped(keys, _work.makes[part.split](keys)))
+    _work.unfinished.add(part, written)
+    return len(keys)
+
+
+def _until_stopped(keys: Sequence[Any], records: Iterable[Record]) -> Iterator[Record]:
+    """Yield the records, one for each key."""
+    for _, record in zip(keys, records, strict=True):
+        if _work.stop.value:
+            raise CancelledError
+        yield record
