@@ -1,6 +1,6 @@
 """Mean and standard deviation of the scores over seeds, of any setting, in a clone of its own.
 
-    python benchmarks/seeds.py --seeds 0 1 2 --set data.multi=voc --set input.size=256 \
+    python benchmarks/seeds.py --seeds 0 1 2 --set data.multi=voc2007 --set input.size=256 \
         evaluate_cam@multi evaluate_spn@multi
 
 Each seed is one `dvc exp run` of the named stages and all that they need, in a temporary clone of

@@ -9,6 +9,7 @@ from pipeline.reporting.catalogue import MODELS, TABLES
 from pipeline.reporting.published import of_table
 from pipeline.reporting.tables import (
     fill,
+    fill_table,
     markdown,
     measured_grid,
     published_grid,
@@ -182,3 +183,11 @@ def test_missing_or_damaged_scores_name_the_stage_to_run(scores, tmp_path):
     files["spg"].unlink()
     with pytest.raises(InputError, match=r"spg\.json: not found.*evaluate"):
         read_scores(files)
+
+
+def test_a_table_is_filled_by_the_models_there_are(scores):
+    table = next(table for table in TABLES if table.id == "spg-4")
+    filled = fill_table(table, {"spg": scores["spg"]})
+    assert [cell.row for cell in filled.measured] == ["SPG"]
+    assert "spg_plain" not in filled.protocol
+    assert fill_table(table, {}).protocol == ""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import stages.download
+from pipeline.download.archives import DISTRIBUTIONS
 from pipeline.errors import InputError
 from stages.download import download
 
@@ -36,7 +37,7 @@ def photographs(tiny_voc, tiny_cub, tmp_path, monkeypatch, params):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VOC_ROOT", str(tiny_voc))
     monkeypatch.setenv("CUB_ROOT", str(tiny_cub))
-    return using(params, multi="voc", single="cub")
+    return using(params, multi="voc2007", single="cub")
 
 
 def raw():
@@ -75,8 +76,8 @@ def test_an_archive_needs_its_checksum(embedded, params, content):
 
 def test_external_photographs_are_inventoried_without_their_place(photographs, tiny_voc):
     download(photographs)
-    assert raw() == {"voc.json", "cub.json"}
-    inventory = Path("data/raw/voc.json").read_text()
+    assert raw() == {"voc2007.json", "cub.json"}
+    inventory = Path("data/raw/voc2007.json").read_text()
     assert json.loads(inventory)["files"] == 30
     assert str(tiny_voc) not in inventory
 
@@ -86,7 +87,7 @@ def test_the_inventory_is_the_same_elsewhere_and_changes_with_a_file(
 ):
     def inventory():
         download(photographs)
-        return Path("data/raw/voc.json").read_text()
+        return Path("data/raw/voc2007.json").read_text()
 
     first = inventory()
     shutil.copytree(tiny_voc, tmp_path / "moved")
@@ -96,15 +97,32 @@ def test_the_inventory_is_the_same_elsewhere_and_changes_with_a_file(
     assert inventory() != first
 
 
-def test_an_unset_root_names_the_variable_and_what_it_must_contain(photographs, monkeypatch):
+def test_without_a_root_the_data_set_is_downloaded(photographs, tiny_voc, tmp_path, monkeypatch):
+    called = []
+
+    def provide(distribution, root):
+        called.append((distribution, root))
+        shutil.copytree(tiny_voc, root)
+
+    monkeypatch.setattr(stages.download, "provide", provide)
+    monkeypatch.setenv("WSOL_DATA", str(tmp_path / "big disk"))
+    download(photographs)
+    given = Path("data/raw/voc2007.json").read_text()
+    assert called == []
     monkeypatch.delenv("VOC_ROOT")
-    with pytest.raises(InputError, match="VOC_ROOT is not set.*VOCdevkit/VOC2007"):
-        download(photographs)
+    download(photographs)
+    assert called == [(DISTRIBUTIONS["voc2007"], tmp_path / "big disk/voc2007")]
+    assert Path("data/raw/voc2007.json").read_text() == given
+
+
+def test_a_user_who_must_bring_the_data_learns_the_variable(photographs):
+    with pytest.raises(InputError, match="has no folder metadata/CUB; .*set WSOL_ROOT to the"):
+        download(using(photographs, single="wsol_cub"))
 
 
 def test_a_root_without_the_layout_is_refused(photographs, tmp_path, monkeypatch):
     monkeypatch.setenv("CUB_ROOT", str(tmp_path / "nowhere"))
-    with pytest.raises(InputError, match="CUB_ROOT=.*nowhere: has no folder CUB_200_2011"):
+    with pytest.raises(InputError, match="nowhere: has no folder CUB_200_2011; set CUB_ROOT to"):
         download(photographs)
     assert not Path("data").exists() or not list(Path("data").iterdir())
 
@@ -112,8 +130,8 @@ def test_a_root_without_the_layout_is_refused(photographs, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ({"multi": "imagenet"}, "data.multi: 'imagenet' is none of cutouts, voc"),
-        ({"single": "voc"}, "data.single: 'voc' is none of cutouts, cub"),
+        ({"multi": "imagenet"}, "data.multi: 'imagenet' is none of cutouts, voc2007"),
+        ({"single": "voc2007"}, "data.single: 'voc2007' is none of cutouts, cub"),
     ],
 )
 def test_a_data_set_must_exist_and_suit_its_track(photographs, names, message):
