@@ -84,7 +84,14 @@ def test_numbers_are_read_as_dvc_writes_them(tmp_path, text, value):
             "spn.train_multi.learning_rate: Input should be a finite",
         ),
         ("spn__solver", "newton", "spn.solver: Input should be 'stationary' or 'power'"),
-        ("backbone__output_stride", "12", "backbone.output_stride: Input should be 8, 16 or 32"),
+        ("backbone__output_stride", "0", "backbone.output_stride: Input should be greater than"),
+        ("spg__c_convolutions", "3", "spg.c_convolutions: Input should be 1 or 2 (got 3)"),
+        (
+            "data__val_fraction",
+            "0.0",
+            "(top level): Value error, data.val_fraction 0 holds out no images: "
+            "evaluate.threshold_from must be test",
+        ),
         ("spg__dleta_h", "0.6", "spg.dleta_h: Extra inputs are not permitted (got 0.6)"),
         ("spg__train__rate", "0.6", "spg.train.rate: Extra inputs are not permitted"),
         (

@@ -69,7 +69,8 @@ def train(
             progress = tqdm(
                 batches,
                 f"epoch {epoch + 1}/{params.epochs}",
-                disable=not accelerator.is_main_process,
+                # None: a line of progress on a terminal only.
+                disable=None if accelerator.is_main_process else True,
             )
             history.append(
                 run_epoch(accelerator, objective, optimizer, progress, epoch, params, checkpoints)

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 from pipeline.errors import InputError
 from pipeline.models.backbones import Backbone
@@ -53,6 +54,14 @@ def test_without_c_there_is_no_branch_c(build, images):
     assert network.guided(images).c is None
     assert list(network.localize(images).guidance) == ["b2", "b1"]
     assert not any(name.startswith("c.") for name in network.state_dict())
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_branch_c_has_the_convolutions_of_the_release_or_of_the_paper(build, images, count):
+    network = build(c_convolutions=count)
+    sizes = [m.kernel_size for m in network.c.modules() if isinstance(m, nn.Conv2d)]
+    assert sizes == [(3, 3)] * count + [(1, 1)]
+    assert network.guided(images).c.shape == (3, 4, 4)
 
 
 def test_the_plain_twin_has_neither_branches_nor_guidance(build, images):
