@@ -13,7 +13,10 @@ PARAMS = Path("params.yaml")
 
 
 def run(stage: Callable[..., None]) -> None:
-    """Call `stage(params, *command-line arguments)`; bad input ends in one message and status 1."""
+    """Call `stage(params, *command-line arguments)`; an error ends in one message.
+
+    The exit status is then 1, or 130 after an interruption from the keyboard.
+    """
     # timm tells at each start which weights of the classifier a backbone has no use for.
     logging.getLogger("timm").setLevel(logging.ERROR)
     try:
@@ -24,3 +27,6 @@ def run(stage: Callable[..., None]) -> None:
         stage(load(PARAMS), *sys.argv[1:])
     except InputError as error:
         sys.exit(f"{stage.__name__}: {error}")
+    except KeyboardInterrupt:
+        print(f"{stage.__name__}: interrupted; run it again to go on", file=sys.stderr)
+        sys.exit(130)

@@ -6,16 +6,18 @@ recorded in data/raw, so that other files there, once seen, rerun the stages tha
 """
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
 from pipeline.datasets import sources
 from pipeline.datasets.record import Task
-from pipeline.datasets.sources import External, Source
+from pipeline.datasets.sources import External
 from pipeline.download.archives import DISTRIBUTIONS
+from pipeline.download.checksum import record_file, recorded, verify
+from pipeline.download.disk import writing
 from pipeline.download.provide import provide
-from pipeline.download.transfer import verify
 from pipeline.download.unpack import unpack
 from pipeline.errors import InputError
 from pipeline.files import write_json
@@ -36,18 +38,18 @@ def download(params: Params) -> None:
         InputError: data that cannot be had, is corrupt or unsafe; data/raw is then left as it was.
     """
     used = dict(sources.find(params.data, task) for task in get_args(Task))
-    with atomic_folder(RAW) as folder:
-        for name, source in used.items():
-            put(name, source, folder)
-
-
-def put(name: str, source: Source, folder: Path) -> None:
-    """Put the data set into `folder`: unpacked, or its inventory if it is external."""
-    if source.external:
-        root = external_root(name, source.external)
-        write_json(folder / f"{name}.json", inventory(root, source.external.folders))
-    else:
-        unpack_embedded(EMBEDDED / name / f"{name}.zip", folder / name)
+    with writing(RAW):
+        inventories = {
+            name: inventory(external_root(name, source.external), source.external.folders)
+            for name, source in used.items()
+            if source.external
+        }
+        with atomic_folder(RAW) as folder:
+            for name in used:
+                if name in inventories:
+                    write_json(folder / f"{name}.json", inventories[name])
+                else:
+                    unpack_embedded(EMBEDDED / name / f"{name}.zip", folder / name)
 
 
 def external_root(name: str, external: External) -> Path:
@@ -59,29 +61,21 @@ def external_root(name: str, external: External) -> Path:
 
 
 def unpack_embedded(zipped: Path, folder: Path) -> None:
-    """Unpack an archive of the repository after a look at its checksum."""
-    if not zipped.is_file():
-        raise InputError(f"{zipped}: not found; restore it (git checkout {zipped})")
+    """Unpack an archive of the repository after a look at its checksum, `<archive>.sha256`."""
     try:
-        verify(zipped, f"sha256:{_expected_sha256(zipped)}")
+        for path in (zipped, record_file(zipped)):
+            if not path.is_file():
+                raise InputError(f"{path}: not found")
+        verify(zipped, recorded(zipped))
     except InputError as error:
-        raise InputError(f"{error}: restore the file (git checkout {zipped})") from None
+        raise InputError(f"{error} (git checkout {zipped.parent} restores it)") from None
     unpack(zipped, folder, limit=EMBEDDED_LIMIT)
-
-
-def _expected_sha256(zipped: Path) -> str:
-    """The first word of `<archive>.sha256`, the output of sha256sum."""
-    path = zipped.with_name(f"{zipped.name}.sha256")
-    try:
-        return path.read_text().split()[0]
-    except (FileNotFoundError, IndexError):
-        raise InputError(f"{path}: missing or empty; restore it (git checkout {path})") from None
 
 
 def inventory(root: Path, folders: tuple[Path, ...]) -> dict[str, str | int]:
     """Count the files of these folders of `root` and hash their sorted names and sizes."""
     lines = sorted(line for folder in folders for line in _listing(root, folder))
-    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    digest = hashlib.sha256(os.fsencode("\n".join(lines))).hexdigest()
     return {"files": len(lines), "sha256_of_names_and_sizes": digest}
 
 

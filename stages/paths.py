@@ -12,7 +12,7 @@ REPORTS = Path("reports")
 
 def download_folder(dataset: str) -> Path:
     """What is downloaded of a data set: no out of DVC, which would hash and store it once more."""
-    return Path(os.environ.get("WSOL_DATA", "data/downloads")) / dataset
+    return Path(os.environ.get("WSOL_DATA") or "data/downloads") / dataset
 
 
 def split_folder(track: str, split: str) -> Path:

@@ -40,7 +40,8 @@ class Archive:
         published: where the checksum is from; "" without one.
         mirrors: base URLs, tried in order; none where the user must register for the file.
         unpacked_size: upper estimate in bytes, with 4 KiB blocks; unpacking more is refused.
-        folder: where it unpacks, below the data set's root.
+        contains: what the data set's root has when this is unpacked.
+        folder: where it unpacks, below the root.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Archive:
     published: str
     mirrors: tuple[str, ...]
     unpacked_size: int
+    contains: Path
     folder: Path = Path()
 
 
@@ -58,13 +60,11 @@ class Distribution:
 
     Attributes:
         archives: in the order in which they are unpacked.
-        contains: what the root has when all are unpacked.
         note: terms of use, and what the user must do.
     """
 
     name: str
     archives: tuple[Archive, ...]
-    contains: Path
     note: str
 
 
@@ -83,6 +83,7 @@ DISTRIBUTIONS = {
                     published=_TORCHVISION_VOC,
                     mirrors=_VOC_2007,
                     unpacked_size=500_000_000,
+                    contains=Path("VOCdevkit/VOC2007/ImageSets/Main/trainval.txt"),
                 ),
                 Archive(
                     name="VOCtest_06-Nov-2007.tar",
@@ -91,9 +92,9 @@ DISTRIBUTIONS = {
                     published=_TORCHVISION_VOC,
                     mirrors=_VOC_2007,
                     unpacked_size=500_000_000,
+                    contains=Path("VOCdevkit/VOC2007/ImageSets/Main/test.txt"),
                 ),
             ),
-            contains=Path("VOCdevkit/VOC2007"),
             note=_VOC_NOTE,
         ),
         Distribution(
@@ -106,9 +107,9 @@ DISTRIBUTIONS = {
                     published=_TORCHVISION_VOC,
                     mirrors=_VOC_2012,
                     unpacked_size=2_300_000_000,
+                    contains=Path("VOCdevkit/VOC2012"),
                 ),
             ),
-            contains=Path("VOCdevkit/VOC2012"),
             note=_VOC_NOTE,
         ),
         Distribution(
@@ -121,6 +122,7 @@ DISTRIBUTIONS = {
                     published=_LAVIS_COCO,
                     mirrors=_COCO_IMAGES,
                     unpacked_size=14_000_000_000,
+                    contains=Path("train2014"),
                 ),
                 Archive(
                     name="val2014.zip",
@@ -129,6 +131,7 @@ DISTRIBUTIONS = {
                     published=_LAVIS_COCO,
                     mirrors=_COCO_IMAGES,
                     unpacked_size=7_000_000_000,
+                    contains=Path("val2014"),
                 ),
                 Archive(
                     name="annotations_trainval2014.zip",
@@ -138,9 +141,9 @@ DISTRIBUTIONS = {
                     mirrors=_COCO_ANNOTATIONS,
                     # Its directory lists 844,813,048 bytes in six files.
                     unpacked_size=850_000_000,
+                    contains=Path("annotations"),
                 ),
             ),
-            contains=Path("annotations/instances_val2014.json"),
             note="annotations: CC BY 4.0; the photographs are from flickr, its terms of use apply",
         ),
         Distribution(
@@ -153,6 +156,7 @@ DISTRIBUTIONS = {
                     published=_IMAGE_NET,
                     mirrors=(),
                     unpacked_size=152_000_000_000,
+                    contains=Path("ILSVRC/Data/CLS-LOC/train"),
                     folder=Path("ILSVRC/Data/CLS-LOC/train"),
                 ),
                 Archive(
@@ -162,6 +166,7 @@ DISTRIBUTIONS = {
                     published=_IMAGE_NET,
                     mirrors=(),
                     unpacked_size=7_000_000_000,
+                    contains=Path("ILSVRC/Data/CLS-LOC/val"),
                     folder=Path("ILSVRC/Data/CLS-LOC/val"),
                 ),
                 Archive(
@@ -172,6 +177,7 @@ DISTRIBUTIONS = {
                     published=_IMAGE_NET,
                     mirrors=(),
                     unpacked_size=250_000_000,
+                    contains=Path("ILSVRC/Annotations/CLS-LOC/val"),
                     folder=Path("ILSVRC/Annotations/CLS-LOC"),
                 ),
                 Archive(
@@ -182,10 +188,10 @@ DISTRIBUTIONS = {
                     published="",
                     mirrors=(),
                     unpacked_size=500_000_000,
+                    contains=Path("ILSVRC/devkit"),
                     folder=Path("ILSVRC/devkit"),
                 ),
             ),
-            contains=Path("ILSVRC/Data/CLS-LOC/val"),
             note="image-net.org gives these files after registration, for non-commercial research",
         ),
         Distribution(
@@ -198,9 +204,9 @@ DISTRIBUTIONS = {
                     published="data.caltech.edu, record 65de6-vp158",
                     mirrors=_CUB,
                     unpacked_size=1_600_000_000,
+                    contains=Path("CUB_200_2011"),
                 ),
             ),
-            contains=Path("CUB_200_2011"),
             note="for non-commercial research and education; the authors do not own the images",
         ),
     )

@@ -4,9 +4,11 @@ import hashlib
 import re
 from pathlib import Path
 
+from pipeline.download.progress import reading
 from pipeline.errors import InputError
 from pipeline.files import atomic_path
 
+_BLOCK = 2**20
 _PATTERN = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", re.IGNORECASE)
 
 
@@ -35,8 +37,7 @@ def verify(path: Path, checksum: str) -> None:
     found = _digest(path, algorithm)
     if found != expected:
         raise CorruptFile(
-            f"{path}: {algorithm} is {found}, expected {expected}; the file is corrupt or was "
-            "changed: remove it and fetch it again"
+            f"{path}: {algorithm} is {found}, expected {expected}: corrupt, or another file"
         )
 
 
@@ -52,7 +53,7 @@ def recorded(target: Path) -> str:
         return ""
     checksum = "sha256:" + path.read_text(errors="replace").partition(" ")[0].strip()
     if not _PATTERN.fullmatch(checksum):
-        raise InputError(f"{path}: holds no sha256; remove it to record a new one")
+        raise InputError(f"{path}: holds no sha256; restore it, or remove it")
     return checksum
 
 
@@ -65,9 +66,13 @@ def record(path: Path, target: Path) -> str:
 
 
 def _digest(path: Path, algorithm: str) -> str:
-    """The checksum of a file of any size, read block by block."""
+    """The checksum of a file of any size, read block by block, with a progress bar."""
+    # Machines in FIPS mode allow md5 only for other uses than security.
+    digest = hashlib.new(algorithm, usedforsecurity=False)
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, algorithm).hexdigest()
+        with path.open("rb") as file, reading(file, f"verifying {path.name}") as watched:
+            while block := watched.read(_BLOCK):
+                digest.update(block)
+            return digest.hexdigest()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); restore it") from None

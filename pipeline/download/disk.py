@@ -23,21 +23,25 @@ def free_space(folder: Path, needed: int, purpose: str) -> None:
     if needed > free:
         raise InputError(
             f"{folder}: {purpose} needs {tqdm.format_sizeof(needed, 'B')}, but only "
-            f"{tqdm.format_sizeof(free, 'B')} are free; free some, or use a folder on another disk"
+            f"{tqdm.format_sizeof(free, 'B')} are free; free some, or let WSOL_DATA name a folder "
+            "on another disk"
         )
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a failure to write `path` into an InputError that names its folder and the remedy."""
+def writing(folder: Path) -> Iterator[None]:
+    """Turn a failure to fill `folder` into an InputError that names it and the remedy."""
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
-            reason, remedy = "the disk is full, or the quota used up", "free some space"
-        else:
-            reason, remedy = f"cannot write {path.name} ({error.strerror})", "check its permissions"
-        raise InputError(
-            f"{path.parent}: {reason}; {remedy} and run again: "
-            "what has been downloaded stays there, and is gone on from"
-        ) from None
+        raise InputError(f"{folder}: cannot be filled: {explained(error)}") from None
+
+
+def explained(error: OSError) -> str:
+    """What is wrong with the disk, or with a file on it, and the remedy."""
+    if error.errno in _FULL:
+        return (
+            "the disk is full, or the quota used up; free some space and run again: "
+            "what has been downloaded stays, and is gone on from"
+        )
+    return f"{error}; check that path and its permissions (WSOL_DATA names the folder of downloads)"

@@ -37,15 +37,25 @@ def asked(
     """
     # Unencoded: a .tgz must not be unpacked on the way, and ranges count the file's own bytes.
     headers = {"Accept-Encoding": "identity", **conditions}
-    timeout = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
     try:
-        with session.get(address, headers=headers, stream=True, timeout=timeout) as response:
+        with _get(session, address, headers) as response:
             _refuse(response)
             yield response
     except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
         raise Interrupted(_root(error)) from error
     except requests.RequestException as error:
         raise Unusable(_root(error)) from error
+
+
+def _get(session: requests.Session, address: str, headers: Mapping[str, str]) -> requests.Response:
+    timeout = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+    try:
+        return session.get(address, headers=headers, stream=True, timeout=timeout)
+    except requests.RequestException:
+        raise
+    except (OSError, ValueError) as error:
+        # What requests lets through: no CA bundle where its variable says, a redirection to "//[".
+        raise Unusable(str(error)) from error
 
 
 def _refuse(response: requests.Response) -> None:

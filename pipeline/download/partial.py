@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.download.disk import writing
 from pipeline.files import atomic_path
 
 
@@ -60,26 +59,21 @@ class Partial:
     def restart(self, origin: Origin) -> None:
         """Begin anew with a file of `origin`."""
         # Emptied first: a kill in between must not leave old bytes under the new origin.
-        with writing(self.path):
-            self.path.write_bytes(b"")
-            with atomic_path(self._origin_file) as temporary:
-                temporary.write_text(origin.model_dump_json())
+        self.path.write_bytes(b"")
+        with atomic_path(self._origin_file) as temporary:
+            temporary.write_text(origin.model_dump_json())
 
     @contextmanager
     def appending(self) -> Iterator[Callable[[bytes], None]]:
         """Yield a function that appends a block; a killed process loses none it has returned from.
 
-        Raises:
-            InputError: the disk is full; what was written before stays.
+        On a full disk, too, what was written before stays.
         """
-        with writing(self.path):
-            file = self.path.open("ab", buffering=0)
-        with file:
+        with self.path.open("ab", buffering=0) as file:
 
             def append(block: bytes) -> None:
-                with writing(self.path):
-                    while block:
-                        block = block[file.write(block) :]
+                while block:
+                    block = block[file.write(block) :]
 
             yield append
 

@@ -1,27 +1,27 @@
 """Providing a data set: its official archives fetched, verified and unpacked once."""
 
-import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
 
+from pipeline.download.addresses import below, local_path
 from pipeline.download.archives import Archive, Distribution
 from pipeline.download.checksum import recorded
-from pipeline.download.transfer import fetch, free_space
+from pipeline.download.disk import free_space, writing
+from pipeline.download.partial import Partial
+from pipeline.download.progress import say
+from pipeline.download.transfer import fetch
 from pipeline.download.unpack import unpack
 from pipeline.errors import InputError
 from pipeline.files import write_json
 
 MIRROR = "WSOL_MIRROR"
-_COMPLETE = ".complete.json"
-_PARTIAL = ".unpacked.json"
+_RECORD = ".unpacked.json"
 _STAGING = ".unpacking"
 
 
@@ -33,21 +33,20 @@ def provide(distribution: Distribution, root: Path) -> None:
     white space in its path is written as a file:// URL, the space as %20. An archive that the user
     has put into `root`/archives is used without any address.
 
-    `root`/.complete.json records the archives and is written last; while it is there, nothing is
+    `root`/.unpacked.json records each archive that is unpacked; while all are in it, nothing is
     fetched or verified again. A killed call is continued by the next one; of two at a time, the
     second waits. The downloaded archives stay in `root`/archives: deleting them afterwards gives
     back `download_size` bytes.
 
     Raises:
         InputError: no address for an archive, an archive that is not there or not the official
-            one, too little disk space, or what `fetch` and `unpack` refuse. Parts that are
-            complete stay.
+            one, too little disk space, a root that cannot be written, or what `fetch` and `unpack`
+            refuse. Archives that are unpacked stay so.
     """
-    if _is_complete(distribution, root):
-        return
-    with _locked(root):
-        if not _is_complete(distribution, root):
-            _fill(distribution, root)
+    with writing(root):
+        if _to_unpack(distribution, root):
+            with _locked(root):
+                _fill(distribution, _to_unpack(distribution, root), root)
 
 
 def download_size(distribution: Distribution) -> int:
@@ -63,29 +62,26 @@ def disk_space(distribution: Distribution) -> int:
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
     """Hold the lock of `root`, after saying so if another process has it."""
+    root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(root / ".lock")
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except Timeout:
-        print(f"{root}: waiting for the process that fills it", file=sys.stderr)
-        lock.acquire()
-    except OSError as error:
-        raise InputError(f"{root}: cannot be written ({error}); name another folder") from None
-    try:
+        say(f"{root}: waiting for the process that fills it")
+        held = lock.acquire()
+    with held:
         yield
-    finally:
-        lock.release()
 
 
-def _is_complete(distribution: Distribution, root: Path) -> bool:
-    record = _read(root / _COMPLETE)
-    present = (root / distribution.contains).exists()
-    return present and all(_is_unpacked(archive, record) for archive in distribution.archives)
+def _to_unpack(distribution: Distribution, root: Path) -> list[Archive]:
+    """The archives that are not unpacked, in order."""
+    record = _read(root / _RECORD)
+    return [archive for archive in distribution.archives if not _unpacked(archive, record, root)]
 
 
-def _is_unpacked(archive: Archive, record: dict[str, str]) -> bool:
-    return archive.name in record and archive.checksum in ("", record[archive.name])
+def _unpacked(archive: Archive, record: dict[str, str], root: Path) -> bool:
+    same = archive.name in record and archive.checksum in ("", record[archive.name])
+    return same and (root / archive.contains).exists()
 
 
 def _read(path: Path) -> dict[str, str]:
@@ -93,60 +89,48 @@ def _read(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        record: dict[str, str] = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); delete it and run again") from None
-    return record
+        return TypeAdapter(dict[str, str]).validate_json(path.read_bytes())
+    except ValidationError:
+        raise InputError(f"{path}: is no record of archives; delete it and run again") from None
 
 
-def _fill(distribution: Distribution, root: Path) -> None:
-    """Unpack the archives that are not, record each, and complete the record."""
-    _forget_removed(distribution, root)
-    record = _read(root / _COMPLETE) | _read(root / _PARTIAL)
-    todo = [archive for archive in distribution.archives if not _is_unpacked(archive, record)]
+def _fill(distribution: Distribution, todo: list[Archive], root: Path) -> None:
+    """Fetch and unpack these archives, and record each."""
     sources = {archive: _addresses(archive, distribution) for archive in todo}
     _check_reachable(distribution, sources, root)
-    _sweep(root / _STAGING, {archive.name for archive in todo})
+    names = {archive.name for archive in todo}
+    _sweep(root / _STAGING, names)
     needed = sum(_space_for(archive, addresses, root) for archive, addresses in sources.items())
     free_space(root, needed, distribution.name)
+    record = _forget(names, root)
     for archive, addresses in sources.items():
         record[archive.name] = _install(archive, addresses, root)
-        write_json(root / _PARTIAL, record)
-    if not (root / distribution.contains).exists():
-        raise InputError(
-            f"{root}: has no {distribution.contains} after unpacking "
-            f"{', '.join(archive.name for archive in distribution.archives)}; "
-            f"delete {root / _PARTIAL} and give the official archives"
-        )
+        write_json(root / _RECORD, record)
     shutil.rmtree(root / _STAGING, ignore_errors=True)
-    os.replace(root / _PARTIAL, root / _COMPLETE)
 
 
-def _forget_removed(distribution: Distribution, root: Path) -> None:
-    """Drop the records of data that was complete and is no longer there."""
-    if (root / _COMPLETE).exists() and not (root / distribution.contains).exists():
-        (root / _PARTIAL).unlink(missing_ok=True)
-        (root / _COMPLETE).unlink()
+def _forget(names: set[str], root: Path) -> dict[str, str]:
+    """Strike these from the record, before half of them is there again; return the rest."""
+    kept = {name: checksum for name, checksum in _read(root / _RECORD).items() if name not in names}
+    write_json(root / _RECORD, kept)
+    return kept
 
 
 def _variable(distribution: Distribution) -> str:
-    return f"{MIRROR}_{distribution.name.upper()}"
+    """The variable that replaces the built-in mirrors of `distribution`, or could."""
+    own = f"{MIRROR}_{distribution.name.upper()}"
+    return MIRROR if _places(MIRROR) and not _places(own) else own
+
+
+def _places(variable: str) -> list[str]:
+    return os.environ.get(variable, "").split()
 
 
 def _addresses(archive: Archive, distribution: Distribution) -> list[str]:
     """Where to look for `archive`, in order; empty if only the user can say."""
-    chosen = os.environ.get(_variable(distribution)) or os.environ.get(MIRROR, "")
-    bases = chosen.split() or archive.mirrors
-    return [f"{base.rstrip('/')}/{archive.name}" for base in bases]
-
-
-def _local(address: str) -> Path | None:
-    """The file at a local address; None for one on a server."""
-    if address.startswith(("http://", "https://")):
-        return None
-    if address.startswith("file://"):
-        return Path(url2pathname(urlsplit(address).path))
-    return Path(address)
+    return [
+        below(base, archive.name) for base in _places(_variable(distribution)) or archive.mirrors
+    ]
 
 
 def _kept(archive: Archive, root: Path) -> Path:
@@ -165,7 +149,7 @@ def _check_reachable(
             f"{', '.join(map(_describe, unaddressed))} into one folder "
             f"and set {_variable(distribution)} to it"
         )
-    places = {archive: [_local(address) for address in sources[archive]] for archive in absent}
+    places = {archive: [local_path(address) for address in sources[archive]] for archive in absent}
     missing = [
         archive
         for archive, paths in places.items()
@@ -202,10 +186,9 @@ def _space_for(archive: Archive, addresses: list[str], root: Path) -> int:
 def _still_to_download(archive: Archive, addresses: list[str], root: Path) -> int:
     """Bytes of `archive` that are on no disk here, not even in an interrupted download."""
     kept = _kept(archive, root)
-    if any(path.is_file() for path in (kept, *filter(None, map(_local, addresses)))):
+    if any(path.is_file() for path in (kept, *filter(None, map(local_path, addresses)))):
         return 0
-    part = kept.with_name(f"{kept.name}.part")
-    return max(0, (archive.size or 0) - (part.stat().st_size if part.is_file() else 0))
+    return max(0, (archive.size or 0) - Partial(kept).size)
 
 
 def _install(archive: Archive, addresses: list[str], root: Path) -> str:
@@ -218,10 +201,15 @@ def _install(archive: Archive, addresses: list[str], root: Path) -> str:
     path = fetch(addresses, kept, size=archive.size, checksum=archive.checksum)
     staged = root / _STAGING / archive.name
     if not staged.exists():
-        print(f"{path}: unpacking", file=sys.stderr)
+        say(f"{path}: unpacking")
         unpack(path, staged, limit=archive.unpacked_size)
     _merge(staged, root / archive.folder)
     shutil.rmtree(staged)
+    if not (root / archive.contains).exists():
+        raise InputError(
+            f"{root}: has no {archive.contains} after unpacking {path}; replace that archive by "
+            "the official one"
+        )
     return archive.checksum or recorded(kept)
 
 

@@ -7,6 +7,7 @@ from urllib3.exceptions import MaxRetryError
 from urllib3.util import Retry
 
 from pipeline.download import http
+from pipeline.download.addresses import shown
 from pipeline.download.disk import free_space
 from pipeline.download.expected import Expected
 from pipeline.download.http import Interrupted, Unusable
@@ -35,7 +36,7 @@ def complete(partial: Partial, address: str, expected: Expected) -> None:
                 if partial.size >= best + http.BLOCK:
                     retry = _fresh()
                 best = max(best, partial.size)
-                say(f"{address}: {fault}; {partial.size} bytes are here")
+                say(f"{shown(address)}: {fault}; {partial.size} bytes are here")
                 retry = _used_up_one(retry, fault)
             retry.sleep()
 
@@ -59,7 +60,7 @@ def _whole(partial: Partial, expected: Expected) -> bool:
 
 def _receive(session: requests.Session, address: str, partial: Partial, expected: Expected) -> None:
     """Append what one request brings; return when the file is whole."""
-    conditions = partial.conditions(address, expected.checksum)
+    conditions = partial.conditions(shown(address), expected.checksum)
     with http.asked(session, address, conditions) as response:
         announced = http.total_bytes(response)
         if expected.size is not None and announced not in (None, expected.size):
@@ -70,9 +71,8 @@ def _receive(session: requests.Session, address: str, partial: Partial, expected
             partial.discard()
             raise Interrupted("does not go on where the partial file ends; starting over")
         total = announced if announced is not None else expected.size
-        _append(
-            response, Origin(address=address, version=http.version(response), total=total), partial
-        )
+        origin = Origin(address=shown(address), version=http.version(response), total=total)
+        _append(response, origin, partial)
     if total is not None and partial.size != total:
         _explain(partial, total)
 

@@ -3,24 +3,18 @@
 Interrupted, even by a kill, it goes on where it stopped: hence not pooch, which cannot resume.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
-
-from filelock import FileLock, Timeout
 
 from pipeline.download import resuming
-from pipeline.download.checksum import CorruptFile, check_form, verify
-from pipeline.download.disk import free_space, writing
+from pipeline.download.addresses import local_path, shown
+from pipeline.download.checksum import CorruptFile
+from pipeline.download.disk import writing
 from pipeline.download.expected import Expected
 from pipeline.download.http import Unusable
 from pipeline.download.partial import Partial
 from pipeline.download.progress import say
 from pipeline.errors import InputError
-
-__all__ = ["fetch", "free_space", "verify"]
 
 
 def fetch(
@@ -29,8 +23,9 @@ def fetch(
     """Return the path of a verified copy of the file that the first working address serves.
 
     A local file is used where it is. One from a server becomes `target`, and is not fetched again
-    while it is sound. Beside it are `.lock` (a second process waits), while it is incomplete
-    `.part` and `.part.json`, and `.corrupt`, the last content that proved wrong.
+    while it is sound. Beside it are, while it is incomplete, `.part` and `.part.json`, and
+    `.corrupt`, the last content that proved wrong. The caller sees to it that no other process
+    fetches the same target.
 
     Args:
         addresses: http, https and file addresses, and local paths, in the order to try them.
@@ -42,49 +37,13 @@ def fetch(
         InputError: no address works (with the reason for each), the disk is full or cannot be
             written, an address or the checksum is malformed.
     """
-    places = [(address, _local(address)) for address in addresses]
-    if checksum:
-        check_form(checksum)
+    places = [(address, local_path(address)) for address in addresses]
     expected = Expected(target, size, checksum)
-    with _alone(target):
+    with writing(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists() and _sound(expected):
             return target
         return _first_working(places, expected)
-
-
-def _local(address: str) -> Path | None:
-    """The path that an address means; None if it is a server's."""
-    try:
-        parts = urlsplit(address)
-    except ValueError as error:
-        raise InputError(f"{address}: {error}; correct the address") from None
-    if parts.scheme in ("http", "https"):
-        return None
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        return Path(url2pathname(parts.path))
-    if parts.scheme or not address:
-        raise InputError(
-            f"{address!r} is no http, https or file address, nor a local path; correct it "
-            "(WSOL_MIRROR, if it is from there)"
-        )
-    return Path(address)
-
-
-@contextmanager
-def _alone(target: Path) -> Iterator[None]:
-    """Keep other processes from fetching `target`; wait for one that does."""
-    lock = FileLock(f"{target}.lock")
-    with writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            say(f"{target}: another process is fetching it; waiting")
-            lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _sound(expected: Expected) -> bool:
@@ -99,16 +58,19 @@ def _sound(expected: Expected) -> bool:
 
 def _first_working(places: list[tuple[str, Path | None]], expected: Expected) -> Path:
     """Try the places in order; one error with all their faults if none is left."""
-    faults = []
+    faults: list[str] = []
     for address, local in places:
+        if faults:
+            say(f"{faults[-1]}; trying {shown(address)}")
         try:
             return _in_place(local, expected) if local else _downloaded(address, expected)
         except Unusable as fault:
-            faults.append(f"\n  {address}: {fault}")
-            say(f"{expected.target.name}: not from {address}: {fault}")
+            faults.append(f"{shown(address)}: {fault}")
+    tried = "".join(f"\n  {fault}" for fault in faults) or "no address"
     raise InputError(
-        f"{expected.target}: cannot be fetched; set WSOL_MIRROR to another address, or to a local "
-        f"folder that contains {expected.target.name}. Tried: {''.join(faults) or 'no address'}"
+        f"{expected.target}: cannot be fetched; put it there by hand, or set "
+        "WSOL_MIRROR_<DATA SET> to another address, or to a local folder that contains it. "
+        f"Tried: {tried}"
     )
 
 

@@ -14,6 +14,8 @@ from pathlib import Path, PurePosixPath
 from stat import S_IFDIR, S_IFMT, S_IFREG
 from typing import IO, Literal, Self
 
+from pipeline.download.disk import explained
+from pipeline.download.progress import reading
 from pipeline.errors import InputError
 from pipeline.folders import atomic_folder
 
@@ -37,13 +39,19 @@ def unpack(archive: Path, target: Path, *, limit: int) -> None:
         limit: most bytes that the files may have, both as declared and as really written.
 
     Raises:
-        InputError: the archive is corrupt or truncated, exceeds `limit` or `MAX_MEMBERS`, or has a
-            member that is a link or a special file, is both a file and a folder, or whose name
-            leads out of `target`. Nothing is left behind then, and an older `target` stays.
-            Links are refused even if they stay inside: no official archive has any.
+        InputError: the archive is corrupt or truncated (a tar may end after any of its members,
+            without zeros), exceeds `limit` or `MAX_MEMBERS`, or has a member that is a link or a
+            special file, is both a file and a folder, or whose name leads out of `target`. Nothing
+            is left behind then, and an older `target` stays. Links are refused even if they stay
+            inside: no official archive has any.
     """
-    with _told_of(archive, target), atomic_folder(target) as folder, archive.open("rb") as file:
-        _Unpacking(archive, limit).write(_members(file), folder)
+    with (
+        _told_of(archive, target),
+        atomic_folder(target) as folder,
+        archive.open("rb") as file,
+        reading(file, f"unpacking {archive.name}") as watched,
+    ):
+        _Unpacking(archive, limit).write(_members(watched), folder)
 
 
 @contextmanager
@@ -59,7 +67,7 @@ def _told_of(archive: Path, target: Path) -> Iterator[None]:
     ) as error:  # fmt: skip
         raise InputError(f"{archive}: corrupt archive ({error}); replace it") from None
     except OSError as error:
-        raise InputError(f"{archive}: cannot be unpacked as {target} ({error})") from error
+        raise InputError(f"{archive}: cannot be unpacked as {target}: {explained(error)}") from None
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,9 @@ class _Unpacking:
                 file.write(chunk)
 
     def _refusal(self, member: _Member, fault: str) -> InputError:
-        return InputError(f"{self._archive}: member {member.name!r} {fault}; refused")
+        return InputError(
+            f"{self._archive}: member {member.name!r} {fault}; refused: replace the archive"
+        )
 
 
 def _fault(member: _Member) -> str | None:
@@ -191,7 +201,7 @@ def _tar_kind(info: tarfile.TarInfo) -> Literal["file", "folder", "tar", "other"
 
 
 class _Header(tarfile.TarInfo):
-    """A header that tells the end of a tar from a truncated or damaged one.
+    """A header that tells the end of a tar, zeros or nothing more, from a damaged one.
 
     TarFile takes any header but the first that it cannot read for the end of the archive, and
     reads a name or an extended header of any size into memory.
@@ -202,7 +212,7 @@ class _Header(tarfile.TarInfo):
         try:
             header = super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:
-            if buf == bytes(tarfile.BLOCKSIZE):
+            if not buf or buf == bytes(tarfile.BLOCKSIZE):
                 raise
             raise tarfile.ReadError(str(error)) from None
         if header.type not in tarfile.REGULAR_TYPES and header.size > MAX_HEADER:

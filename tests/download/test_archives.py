@@ -65,17 +65,26 @@ def test_whatever_can_be_downloaded_has_a_size_and_sound_addresses(
 
 @archives
 def test_an_archive_unpacks_below_the_root(archive: Archive) -> None:
-    assert not archive.folder.is_absolute()
-    assert ".." not in archive.folder.parts
+    for path in (archive.folder, archive.contains):
+        assert not path.is_absolute()
+        assert ".." not in path.parts
+    assert archive.contains.is_relative_to(archive.folder)
+
+
+@distributions
+def test_that_one_archive_is_there_says_nothing_of_another(distribution: Distribution) -> None:
+    found = [archive.contains for archive in distribution.archives]
+    assert len(set(found)) == len(found)
 
 
 def test_the_layout_is_the_one_that_the_readers_expect() -> None:
-    contains = {name: entry.contains.as_posix() for name, entry in DISTRIBUTIONS.items()}
-    assert contains["voc2007"] == "VOCdevkit/VOC2007"
-    assert contains["voc2012"] == "VOCdevkit/VOC2012"
-    assert contains["coco2014"].startswith("annotations/")
-    assert contains["ilsvrc"] == "ILSVRC/Data/CLS-LOC/val"
-    assert contains["cub"] == "CUB_200_2011"
+    found = {archive.name: archive.contains.as_posix() for archive in ARCHIVES}
+    assert found["VOCtrainval_06-Nov-2007.tar"].startswith("VOCdevkit/VOC2007/")
+    assert found["VOCtest_06-Nov-2007.tar"].startswith("VOCdevkit/VOC2007/")
+    assert found["VOCtrainval_11-May-2012.tar"] == "VOCdevkit/VOC2012"
+    assert found["annotations_trainval2014.zip"] == "annotations"
+    assert found["ILSVRC2012_bbox_val_v3.tgz"] == "ILSVRC/Annotations/CLS-LOC/val"
+    assert found["CUB_200_2011.tgz"] == "CUB_200_2011"
     folders = {archive.name: archive.folder.as_posix() for archive in ARCHIVES}
     assert folders["ILSVRC2012_img_train.tar"] == "ILSVRC/Data/CLS-LOC/train"
     assert folders["ILSVRC2012_img_val.tar"] == "ILSVRC/Data/CLS-LOC/val"

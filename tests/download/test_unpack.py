@@ -1,5 +1,6 @@
 """Facts of unpacking: what is let in, what is refused, and that nothing is left of a refusal."""
 
+import errno
 import gzip
 import io
 import os
@@ -272,22 +273,33 @@ def test_a_truncated_zip_is_corrupt(keep: int, archive: Path, target: Path) -> N
 
 @pytest.mark.parametrize(
     "keep",
-    [0, 100, 512, 700, 1024, 1536, 2047],
-    ids=["nothing", "header", "content", "in content", "next header", "2nd content", "no end"],
+    [0, 100, 512, 700, 1100, 1536, 2047],
+    ids=["nothing", "header", "content", "in content", "next header", "2nd content", "padding"],
 )
 @tars
-def test_a_truncated_tar_is_corrupt_even_between_two_members(
-    make: Make, keep: int, archive: Path, target: Path
-) -> None:
+def test_a_truncated_tar_is_corrupt(make: Make, keep: int, archive: Path, target: Path) -> None:
     content = tarred(archive, [("a", b"x" * 300), ("b", b"x" * 300)]).read_bytes()
     cut = content[:keep]
     archive.write_bytes(gzip.compress(cut) if make is gzipped else cut)
     refused(archive, target, "corrupt archive")
 
 
-def test_an_inner_tar_must_end_too(archive: Path, target: Path) -> None:
+@tars
+def test_a_tar_may_lack_its_end(make: Make, archive: Path, target: Path) -> None:
+    content = tarred(archive, [("a", b"x" * 300), ("b", b"x" * 300)]).read_bytes()[:2048]
+    archive.write_bytes(gzip.compress(content) if make is gzipped else content)
+    unpack(archive, target, limit=600)
+    assert set(files(target)) == {"a", "b"}
+
+
+def test_a_truncated_inner_tar_is_corrupt(archive: Path, target: Path) -> None:
     inner = tarred(archive.with_name("inner"), [("a", b"x")]).read_bytes()
-    refused(tarred(archive, [("n1.tar", inner[:1024])]), target, "corrupt archive")
+    refused(tarred(archive, [("n1.tar", inner[:900])]), target, "corrupt archive")
+
+
+def test_an_inner_tar_of_impossible_size_is_corrupt(archive: Path, target: Path) -> None:
+    archive.write_bytes(tar_of(header("n1.tar", 2**70), header("a")) + bytes(20_000))
+    refused(archive, target, "corrupt archive")
 
 
 def test_a_damaged_header_is_not_the_end(archive: Path, target: Path) -> None:
@@ -355,7 +367,19 @@ def test_whatever_bytes_are_damaged_there_is_one_kind_of_error(
 
 def test_a_failure_to_write_names_archive_and_folder(archive: Path, target: Path) -> None:
     zipped(archive, [("n" * 300, b"x")])
-    refused(archive, target, "cannot be unpacked as .*data .*File name too long")
+    refused(archive, target, "cannot be unpacked as .*data: .*File name too long")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_with_the_remedy(
+    code: int, archive: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: object, *_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    zipped(archive, [("a", b"x")])
+    monkeypatch.setattr(module._Unpacking, "_copy", full)
+    refused(archive, target, "cannot be unpacked as .*: the disk is full, .*; free some space")
 
 
 def test_a_missing_archive_is_named(archive: Path, target: Path) -> None:

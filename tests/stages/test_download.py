@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -66,11 +67,25 @@ def test_a_corrupt_archive_leaves_the_older_data(embedded, params):
     assert {path.name for path in Path("data").iterdir()} == {"cutouts", "raw"}
 
 
-@pytest.mark.parametrize("content", [None, ""])
-def test_an_archive_needs_its_checksum(embedded, params, content):
-    path = embedded.with_name("cutouts.zip.sha256")
-    path.unlink() if content is None else path.write_text(content)
-    with pytest.raises(InputError, match="cutouts.zip.sha256: missing or empty"):
+@pytest.mark.parametrize("content", [b"", b"<html>", b"\xff\xfe"])
+def test_the_recorded_checksum_must_be_one(embedded, params, content):
+    embedded.with_name("cutouts.zip.sha256").write_bytes(content)
+    with pytest.raises(InputError, match="cutouts.zip.sha256: holds no sha256; .*git checkout"):
+        download(using(params, multi="cutouts", single="cutouts"))
+
+
+@pytest.mark.parametrize("name", ["cutouts.zip", "cutouts.zip.sha256"])
+def test_an_archive_and_its_checksum_are_needed(embedded, params, name):
+    embedded.with_name(name).unlink()
+    with pytest.raises(
+        InputError, match=f"{name}: not found .git checkout data/cutouts restores it"
+    ):
+        download(using(params, multi="cutouts", single="cutouts"))
+
+
+def test_a_folder_that_cannot_be_filled_is_named(embedded, params):
+    Path("data/raw").symlink_to("nowhere")
+    with pytest.raises(InputError, match="data/raw: cannot be filled: .*check"):
         download(using(params, multi="cutouts", single="cutouts"))
 
 
@@ -95,6 +110,11 @@ def test_the_inventory_is_the_same_elsewhere_and_changes_with_a_file(
     assert inventory() == first
     (tmp_path / "moved/VOCdevkit/VOC2007/JPEGImages/000001.jpg").write_bytes(b"")
     assert inventory() != first
+
+
+def test_a_file_name_that_is_no_utf_8_is_inventoried(tmp_path):
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).touch()
+    assert stages.download.inventory(tmp_path, (Path(),))["files"] == 1
 
 
 def test_without_a_root_the_data_set_is_downloaded(photographs, tiny_voc, tmp_path, monkeypatch):

@@ -1,0 +1,60 @@
+"""How a stage ends on the command line."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.params import Params
+from stages import run
+from stages.paths import download_folder
+from tests.conftest import REPOSITORY
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+
+
+def test_bad_input_ends_in_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    def stage(params: Params) -> None:
+        raise InputError("a.xml: object 2 has no box")
+
+    with pytest.raises(SystemExit) as raised:
+        run(stage)
+    assert raised.value.code == "stage: a.xml: object 2 has no box"  # printed, with status 1
+
+
+def test_an_interruption_ends_in_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    def stage(params: Params) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as raised:
+        run(stage)
+    assert raised.value.code == 130
+    assert capsys.readouterr().err == "stage: interrupted; run it again to go on\n"
+
+
+def test_a_missing_argument_tells_the_usage() -> None:
+    def stage(params: Params, track: str) -> None: ...
+
+    with pytest.raises(SystemExit, match="usage: sh stages/run stage TRACK"):
+        run(stage)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(None, "data/downloads/cub"), ("", "data/downloads/cub"), ("/big", "/big/cub")],
+)
+def test_downloads_go_where_the_user_says(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, expected: str
+) -> None:
+    if value is None:
+        monkeypatch.delenv("WSOL_DATA", raising=False)
+    else:
+        monkeypatch.setenv("WSOL_DATA", value)
+    assert download_folder("cub") == Path(expected)
