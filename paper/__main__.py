@@ -34,6 +34,8 @@ def main() -> None:
             fill(given.table, given.variants)
     except InputError as error:
         sys.exit(f"paper: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\npaper: interrupted; run it again to go on. Complete runs are kept.")
 
 
 def tell(table: str, variants: list[str], tflops: float) -> None:

@@ -1,6 +1,6 @@
 """What an experiment costs, estimated without running it: arithmetic, hours, bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,6 +16,8 @@ from pipeline.localization.inference import RANKED
 from pipeline.models import registry
 from pipeline.models.backbones import Backbone
 from pipeline.models.interface import Localization, Localizer
+from pipeline.models.networks.network import Network
+from pipeline.models.networks.registry import find
 from pipeline.models.spg import SelfProducedGuidance
 from pipeline.params import Params, TrainParams
 
@@ -131,10 +133,19 @@ def _prediction_bytes(found: Localization, track: str) -> int:
     return 4 * (classes + (maps + extra) * height * width)
 
 
-def distributions(experiment: Experiment, params: Params) -> list[Distribution]:
-    """Return the data sets that `experiment` needs and that are not embedded."""
-    names = dict.fromkeys(data_set(model, params) for model in experiment.models)
+def distributions(models: Iterable[str], params: Params) -> list[Distribution]:
+    """Return the data sets that `models` need and that are not embedded."""
+    names = dict.fromkeys(data_set(model, params) for model in models)
     return [DISTRIBUTIONS[name] for name in names]
+
+
+def weights_bytes(name: str) -> int:
+    """Return the bytes of the published weights of network `name`; of timm's, 4 for each number."""
+    network = find(name)
+    if isinstance(network, Network):
+        return network.published_bytes
+    with torch.device("meta"):
+        return 4 * sum(parameter.numel() for parameter in network.classifier().parameters())
 
 
 def packed_bytes(images: int, short_side: int) -> float:
@@ -144,22 +155,29 @@ def packed_bytes(images: int, short_side: int) -> float:
 
 @dataclass(frozen=True)
 class Disk:
-    """Bytes that an experiment takes, as estimated."""
+    """Bytes that the runs of a table take, as estimated."""
 
     download: int
     unpacked: int
     packed: float
     predictions: float
 
+    @property
+    def most(self) -> float:
+        """All of it, with packed images and predictions in DVC's cache as well."""
+        return self.download + self.unpacked + 2 * (self.packed + self.predictions)
 
-def disk(experiment: Experiment, settings: Settings, params: Params, models: list[Cost]) -> Disk:
-    """Return the space for the data sets of `experiment` and the predictions of its models."""
-    needed = distributions(experiment, params)
-    images = sum(settings.data_sets[d.name].train + settings.data_sets[d.name].test for d in needed)
-    download = sum(download_size(distribution) for distribution in needed)
+
+def disk(
+    needed: Iterable[Distribution], settings: Settings, short_side: int, models: Iterable[Cost]
+) -> Disk:
+    """Return the space for the data sets `needed` and for the predictions of `models`."""
+    names = dict.fromkeys(needed)
+    images = sum(settings.data_sets[d.name].train + settings.data_sets[d.name].test for d in names)
+    download = sum(download_size(distribution) for distribution in names)
     return Disk(
         download=download,
-        unpacked=sum(disk_space(distribution) for distribution in needed) - download,
-        packed=packed_bytes(images, params.data.short_side),
+        unpacked=sum(disk_space(distribution) for distribution in names) - download,
+        packed=packed_bytes(images, short_side),
         predictions=sum(each.predictions for each in models),
     )

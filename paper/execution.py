@@ -17,7 +17,7 @@ from stages import PARAMS
 
 WAY_BACK = (
     "params.yaml is as it was. To bring dvc.lock and data/ back to your last commit:\n"
-    "  git checkout -- dvc.lock && dvc checkout"
+    "  git checkout HEAD -- dvc.lock && dvc checkout"
 )
 
 
@@ -81,7 +81,7 @@ def _run(experiment: Experiment, params: Params) -> bool:
     _forget(experiment.name)
     command = experiment.command()
     print(f"\n$ {shlex.join(command)}", flush=True)
-    status = subprocess.run(command).returncode
+    status = _status(command)
     if status:
         print(f"{experiment.name}: failed (status {status}), see above", file=sys.stderr)
         return False
@@ -91,6 +91,20 @@ def _run(experiment: Experiment, params: Params) -> bool:
         print(f"{experiment.name}: {error}", file=sys.stderr)
         return False
     return True
+
+
+def _status(command: list[str]) -> int:
+    """Run `command` and return its exit status; an interruption waits for it to end.
+
+    Ctrl-C reaches DVC as well, which needs seconds to give the workspace back: killed before, it
+    leaves locks and a staged params.yaml behind.
+    """
+    process = subprocess.Popen(command)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise
 
 
 def _forget(name: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import REPOSITORY
 
 FAKE_DVC = f"""#!{sys.executable}
-import json, os, pathlib, sys
+import json, os, pathlib, sys, time
 
 words = sys.argv[1:]
 with open("calls.jsonl", "a") as file:
@@ -27,6 +27,14 @@ elif words[:2] == ["exp", "run"]:
     # Like DVC, it leaves the settings of the experiment in params.yaml.
     pathlib.Path("params.yaml").write_text(f"changed by {{words[3]}}\\n")
     variant = words[3].split("-", 2)[2]
+    if variant in os.environ.get("SLOW", "").split():
+        # Ctrl-C reaches it too; it gives the workspace back, which takes time.
+        try:
+            pathlib.Path("busy").touch()
+            time.sleep(60)
+        finally:
+            time.sleep(1)
+            pathlib.Path("given back").touch()
     if variant in os.environ.get("FAIL", "").split():
         sys.exit(1)
     if words[3] in names:

@@ -1,6 +1,7 @@
 """Costs come from the real networks, without running or storing them."""
 
 import pytest
+import timm
 from torch import nn
 
 from paper import cost
@@ -77,11 +78,25 @@ def test_vgg16_costs_what_its_layers_do(params: Params) -> None:
     assert spn.step == pytest.approx(3 * spn.forward, rel=0.02)
 
 
-def test_disk_space_sums_archives_packed_images_and_predictions(params: Params) -> None:
+def test_disk_space_counts_each_data_set_once_and_all_predictions(params: Params) -> None:
     experiment = experiments(FOUND, "spg-2")[0]
     applied = experiment.applied(params)
-    space = cost.disk(experiment, FOUND, applied, list(cost.costs(experiment, FOUND, applied)))
+    models = list(cost.costs(experiment, FOUND, applied))
+    needed = cost.distributions(["spg", "spg_plain"], applied) * 2
+    space = cost.disk(needed, FOUND, 256, models)
     assert space.download == 1_150_585_339
     assert space.unpacked == 1_600_000_000
     assert space.packed == pytest.approx(11788 * 256 * 256 * 4 / 3 * 0.35)
-    assert space.predictions > 0
+    assert space.predictions == sum(each.predictions for each in models) > 0
+    twice = 2 * (space.packed + space.predictions)
+    assert space.most == pytest.approx(1_150_585_339 + 1_600_000_000 + twice)
+
+
+def test_downloaded_weights_have_the_published_size_of_their_file() -> None:
+    assert cost.weights_bytes("vgg16") == 553_433_881
+    assert cost.weights_bytes("googlenet_gap") == cost.weights_bytes("googlenet") == 52_147_035
+
+
+def test_weights_of_timm_are_four_bytes_for_each_number() -> None:
+    network = timm.create_model("test_resnet")
+    assert cost.weights_bytes("test_resnet") == 4 * sum(p.numel() for p in network.parameters())

@@ -3,8 +3,10 @@
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,17 +53,11 @@ def test_a_dry_run_tells_everything_and_writes_nothing(
     every = experiments(FOUND, table)
     commands = [line.strip() for line in printed.splitlines() if line.startswith("  dvc exp run ")]
     assert [shlex.split(line) for line in commands] == [e.command() for e in every]
-    for part in (
-        "[SP",
-        "images",
-        "download",
-        "packed",
-        "predictions",
-        "estimate",
-        " h = (",
-        "10 T",
-    ):
+    for part in ("Parameters that differ from ", "Weights: ", " h = (", "10 TFLOP/s"):
         assert printed.count(part) >= len(every), part
+    assert "[SP" in printed and " GPU hours (estimate)." in printed
+    for part in ("Data sets (", "Disk space (estimate)", "  packed ", "  predictions "):
+        assert printed.count(part) == 1, part
     assert all(f"- {note}" in printed for note in FOUND.tables[table].notes)
 
 
@@ -98,6 +94,27 @@ def test_another_rate_gives_other_hours(
     fast = capsys.readouterr().out
     hours = [float(text.split("All of it: about ")[1].split()[0]) for text in (slow, fast)]
     assert hours[0] == pytest.approx(10 * hours[1], abs=1)
+
+
+def test_later_runs_tell_what_differs_from_the_first(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paper(monkeypatch, "--dry", "spg-4")
+    *_, last = capsys.readouterr().out.split("Parameters that differ from spg-4-full:\n")
+    changed = last.split("Weights: ")[0]
+    assert changed == "  spg.with_c: True -> False  [SPG Sec. 4.3: SPG-C removed]\n"
+    paper(monkeypatch, "--dry", "spn-6")
+    (coco,) = capsys.readouterr().out.split("== spn-6-coco2014 ==")[1:]
+    assert "data.multi: cutouts -> coco2014" in coco and "spn.train_single" not in "".join(
+        line for line in coco.splitlines() if "->" in line
+    )
+
+
+def test_data_sets_that_runs_share_are_told_once(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paper(monkeypatch, "--dry", "spn-2")
+    assert capsys.readouterr().out.count("VOCtest_06-Nov-2007.tar: 0.5 GB, downloaded") == 1
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "fast"])
@@ -155,7 +172,11 @@ def test_the_command_is_printed_before_it_runs_and_the_table_after(
     printed = capfd.readouterr().out
     (experiment,) = experiments(FOUND, "spn-1")
     command, table = f"$ {shlex.join(experiment.command())}", "# SPN Table 1"
-    assert printed.index(command) < printed.index(table) < printed.index("git checkout -- dvc.lock")
+    assert (
+        printed.index(command)
+        < printed.index(table)
+        < printed.index("git checkout HEAD -- dvc.lock")
+    )
     assert "52.3 (−9.9)" in printed
     assert "52.3 (−9.9)" in (checkout / "reports/paper/spn-1.md").read_text()
 
@@ -201,8 +222,31 @@ def test_an_interruption_gives_params_yaml_back(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("paper.execution.keep", interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(SystemExit, match="paper: interrupted; run it again to go on"):
         paper(monkeypatch, "spn-3")
+    assert len(calls(checkout)) == 1
+    assert (checkout / "params.yaml").read_text() == PARAMS_TEXT
+
+
+def test_an_interruption_waits_for_dvc_to_give_the_workspace_back(checkout: Path) -> None:
+    for name in ("paper", "pipeline", "stages"):
+        os.symlink(REPOSITORY / name, checkout / name)
+    slow = {"SLOW": "voc2012", "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-B", "-m", "paper", "spn-3"],
+        cwd=checkout,
+        env=os.environ | slow,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not (checkout / "busy").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert "paper: interrupted" in told and process.returncode == 1
+    assert (checkout / "given back").exists()
     assert len(calls(checkout)) == 1
     assert (checkout / "params.yaml").read_text() == PARAMS_TEXT
 
