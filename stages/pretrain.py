@@ -5,13 +5,14 @@ from zipfile import BadZipFile, ZipFile
 
 from accelerate.utils import set_seed
 from PIL import Image
+from torch import nn
 
 from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
 from pipeline.fingerprint import fingerprint
-from pipeline.models.backbones import Classifier
+from pipeline.models.backbones import Classifier, skeleton
 from pipeline.models.pretrained import imagenet_classifier, verify
-from pipeline.models.weights import save_weights
+from pipeline.models.weights import save_first_weights
 from pipeline.params import Params
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import train
@@ -28,16 +29,20 @@ def pretrain(params: Params) -> None:
     Raises:
         InputError: the source is absent or damaged, or its network fails the check picture.
     """
+    features = skeleton(params.backbone)
     if params.pretrain.source == "scratch":
-        train_from_scratch(params)
+        train_from_scratch(params, features)
         return
     network = imagenet_classifier(params.backbone, params.pretrain)
     verify(network, check_picture(params.pretrain.check_picture), params.pretrain.check_class)
-    save_weights(network, BACKBONE)
+    save_first_weights(network, features, BACKBONE)
 
 
-def train_from_scratch(params: Params) -> None:
-    """Write the backbone, trained from random weights to classify the single-label track."""
+def train_from_scratch(params: Params, features: nn.Module) -> None:
+    """Write the part of `features` of a classifier trained from random weights.
+
+    It learns the classes of the single-label track.
+    """
     split = PackedSplit(split_folder("single", "train"))
     set_seed(params.seed)
     objective = Classification(Classifier(params.backbone.name, len(split.classes)))
@@ -45,7 +50,7 @@ def train_from_scratch(params: Params) -> None:
     key = fingerprint([params.seed, *settings, split.digest], [])
     checkpoints = Checkpoints(SCRATCH / f"backbone-{key}")
     train(objective, split, params.input, params.pretrain.train, params.seed, checkpoints)
-    save_weights(objective.get_submodule("network.backbone"), BACKBONE)
+    save_first_weights(objective.get_submodule("network.backbone"), features, BACKBONE)
     checkpoints.remove()
 
 

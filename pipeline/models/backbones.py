@@ -42,11 +42,21 @@ class Classifier(nn.Module):
         return logits
 
 
+def skeleton(params: BackboneParams) -> nn.Module:
+    """Return the network of a `Backbone` without memory for its weights: names and shapes only.
+
+    Raises:
+        InputError: there is no such network, or it has another output stride.
+    """
+    with torch.device("meta"):
+        return find(params.name).features(params.output_stride)
+
+
 class Backbone(nn.Module):
     """A network without its classifier, (B, 3, S, S) uint8 -> one feature map per stage.
 
-    The statistics of its batch normalisation stay at their first values, as is usual in
-    fine-tuning with small batches; `frozen_stages` leading stages do not learn at all. With
+    With `freeze_statistics` those of its batch normalisation stay at their first values, as is
+    usual in fine-tuning with small batches; `frozen_stages` leading stages do not learn. With
     `standardise` each map's channels get mean 0 and deviation 1: layers added to maps of linear
     bottlenecks, whose deviation is 3 to 8, would diverge at the papers' learning rates.
 
@@ -76,16 +86,17 @@ class Backbone(nn.Module):
         for module in self._leading_modules(info.module_name(), params.frozen_stages):
             module.requires_grad_(False)
         self.normalise = Normalise(self.network)
+        self.freeze_statistics = params.freeze_statistics
 
     def forward(self, images: Tensor) -> list[Tensor]:
         features = self.network(self.normalise(images))
         return [scale(each) for scale, each in zip(self.scales, features, strict=True)]
 
     def train(self, mode: bool = True) -> "Backbone":
-        """Set the mode of all but batch normalisation, whose statistics never move."""
+        """Set the mode, but keep the statistics that are frozen."""
         super().train(mode)
         for module in self.network.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if self.freeze_statistics and isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
         return self
 

@@ -20,11 +20,25 @@ def save_weights(module: nn.Module, path: Path) -> None:
 
     The file of a classifier says in its metadata, under `network`, which one it is.
     """
-    state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    _write(module.state_dict(), module, path)
+
+
+def save_first_weights(classifier: nn.Module, features: nn.Module, path: Path) -> None:
+    """Write what `load_first_weights` needs of `classifier`: the layers that `features` has too.
+
+    The head, nine tenths of VGG16, stays out.
+    """
+    needed = {layer_name(name) for name in features.state_dict()}
+    state = {n: value for n, value in classifier.state_dict().items() if layer_name(n) in needed}
+    _write(state, classifier, path)
+
+
+def _write(state: Mapping[str, Tensor], module: nn.Module, path: Path) -> None:
     config: Any = getattr(module, "pretrained_cfg", None)
     metadata = {"network": config["architecture"]} if config else None
+    values = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     with atomic_path(path) as temporary:
-        temporary.write_bytes(save(state, metadata))
+        temporary.write_bytes(save(values, metadata))
 
 
 def load_weights(module: nn.Module, path: Path, stage: str) -> None:

@@ -82,6 +82,11 @@ def test_training_moves_the_later_stages_and_no_statistics(build, images, stages
     assert still == {n for n in before if n.endswith(STATISTICS) or n.startswith(frozen)}
 
 
+def test_statistics_that_are_not_frozen_follow_the_batches(build, images):
+    before, after = step(build(frozen_stages=0, freeze_statistics=False), images)
+    assert not any(torch.equal(before[n], after[n]) for n in before if n.endswith(STATISTICS))
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("stages", [1, 2, 4])
 def test_exactly_the_leading_maps_are_constants(build, images, name, stages):

@@ -8,6 +8,7 @@ import pytest
 import timm
 import torch
 from PIL import Image
+from torch import nn
 from torchvision.models import GoogLeNet
 
 from pipeline.errors import InputError
@@ -232,3 +233,12 @@ def test_without_a_connection_the_hub_names_the_other_sources(params, monkeypatc
 def test_cnn_s_has_no_hub(params):
     with pytest.raises(InputError, match="no hub has weights of cnn_s; set it to file"):
         classifier(params, pretrain__source="hub", backbone__name="cnn_s")
+
+
+def test_transparent_parts_of_the_check_picture_are_white(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "pipeline.models.pretrained.best_classes", lambda _, image: seen.append(image) or [7]
+    )
+    verify(nn.Identity(), Image.new("RGBA", (2, 1), (0, 0, 0, 0)), 7)
+    assert seen[0].mode == "RGB" and seen[0].getpixel((0, 0)) == (255, 255, 255)

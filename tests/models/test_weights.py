@@ -4,12 +4,21 @@ import pytest
 import timm
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pipeline.errors import InputError
+from pipeline.models.backbones import Backbone, skeleton
 from pipeline.models.networks.registry import find
-from pipeline.models.weights import layer_name, load_state, load_weights, save_weights
+from pipeline.models.weights import (
+    layer_name,
+    load_first_weights,
+    load_state,
+    load_weights,
+    save_first_weights,
+    save_weights,
+)
+from pipeline.params import BackboneParams
 
 
 @pytest.fixture
@@ -32,6 +41,20 @@ def test_the_file_of_a_classifier_names_its_network(tmp_path, name):
     save_weights(find(name).classifier(2), path)
     with safe_open(path, "pt") as file:
         assert file.metadata() == {"network": name.split(".")[0]}
+
+
+@pytest.mark.parametrize("name", ["alexnet", "test_efficientnet"])
+def test_first_weights_are_the_layers_of_the_features_alone(tmp_path, name):
+    path, params = (
+        tmp_path / "first.safetensors",
+        BackboneParams(name=name, output_stride=16, frozen_stages=0, standardise=False),
+    )
+    classifier = find(name).classifier(3)
+    save_first_weights(classifier, skeleton(params), path)
+    state, stored = classifier.state_dict(), load_file(path)
+    assert all(torch.equal(value, state[layer]) for layer, value in stored.items())
+    assert not [layer for layer in stored if layer.startswith("classifier")]
+    load_first_weights(Backbone(params).network, path)
 
 
 @pytest.mark.parametrize("wrapped", ["stages.0.bias", "stages_0.bias", "body.stages.0.bias"])

@@ -62,8 +62,8 @@ def test_without_a_connection_the_hub_is_refused(alone, quick, monkeypatch):
         raise ConnectionError("no route to host")
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
-    chosen = changed(quick, pretrain__source="hub", backbone__name="googlenet")
-    with pytest.raises(InputError, match="hub gave no weights for googlenet.*no route.*source to"):
+    chosen = changed(quick, pretrain__source="hub", backbone__name="googlenet_gap")
+    with pytest.raises(InputError, match="hub gave no weights for googlenet_gap.*no ro.*source to"):
         pretrain(chosen)
     assert not OUT.exists()
 
@@ -85,6 +85,18 @@ def test_a_network_of_the_papers_starts_from_a_file(alone, quick, monkeypatch):
     loaded = Backbone(chosen.backbone, OUT).network.state_dict()
     assert loaded
     assert all(torch.equal(value, stored[layer_name(n)]) for n, value in loaded.items())
+
+
+@pytest.mark.parametrize("source", ["package", "scratch"])
+def test_a_stride_that_the_network_does_not_have_is_told_before_any_work(alone, quick, source):
+    chosen = changed(
+        quick,
+        pretrain__source=source,
+        backbone__name="googlenet",
+        backbone__output_stride=16,
+    )
+    with pytest.raises(InputError, match=r"output_stride: googlenet has 32 and no other"):
+        pretrain(chosen)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no archive"])
@@ -117,6 +129,17 @@ def test_a_backbone_from_scratch_starts_the_networks(workspace, from_scratch):
     loaded = Backbone(from_scratch.backbone, OUT).network.state_dict()
     assert loaded and all(torch.equal(value, stored[name]) for name, value in loaded.items())
     assert not [path for path in Path(".scratch").iterdir() if path.is_dir()]
+
+
+def test_what_was_trained_from_scratch_is_what_is_written(workspace, from_scratch, monkeypatch):
+    def train(objective, *_):
+        for parameter in objective.parameters():
+            torch.nn.init.constant_(parameter, 0.25)
+
+    monkeypatch.setattr(stages.pretrain, "train", train)
+    pretrain(from_scratch)
+    learnt = [value for name, value in load_file(OUT).items() if name.endswith("weight")]
+    assert learnt and all((value == 0.25).all() for value in learnt)
 
 
 def test_training_from_scratch_twice_gives_the_same_bytes(workspace, from_scratch):

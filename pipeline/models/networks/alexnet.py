@@ -16,4 +16,5 @@ ALEXNET = Network(
         Stage("features.11", 256, 16),
     ),
     published=partial(torchvision_weights, "alexnet"),
+    published_bytes=244_408_911,
 )

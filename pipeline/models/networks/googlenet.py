@@ -34,6 +34,7 @@ GOOGLENET = Network(
         Stage("inception5b", 1024, 32),
     ),
     published=partial(torchvision_weights, "googlenet"),
+    published_bytes=52_147_035,
     auxiliary=("aux1", "aux2"),
     mean=(0.5, 0.5, 0.5),
     std=(0.5, 0.5, 0.5),

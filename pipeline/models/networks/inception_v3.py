@@ -74,6 +74,7 @@ INCEPTION_V3 = Network(
         Stage("Mixed_6e", 768, 8),
     ),
     published=partial(torchvision_weights, "inception_v3"),
+    published_bytes=108_949_747,
     auxiliary=("AuxLogits",),
     mean=(0.5, 0.5, 0.5),
     std=(0.5, 0.5, 0.5),

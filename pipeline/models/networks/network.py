@@ -36,6 +36,7 @@ class Network:
         stages: where the feature maps are taken, each after its ReLU and before the next pooling.
         published: () -> the published ImageNet weights; raises InputError where there are none to
             fetch.
+        published_bytes: size of their file, as torchvision documents it.
         auxiliary: heads in the published weights that help training only, and are not built.
         mean, std: of the RGB images that the weights were trained on, in [0, 1].
         size, crop: side of those images in px, and its share of their short side before the crop.
@@ -46,6 +47,7 @@ class Network:
     dense: Callable[[], nn.Module]
     stages: tuple[Stage, ...]
     published: Callable[[], Mapping[str, Tensor]]
+    published_bytes: int = 0
     auxiliary: tuple[str, ...] = ()
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD

@@ -1,5 +1,6 @@
 """Any network of timm that gives features, by timm's name."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,4 +50,6 @@ class TimmNetwork:
 
     def published(self) -> Mapping[str, Tensor]:
         """Return the ImageNet weights that timm publishes."""
+        # The hub's client would tell each of its retries; what fails is told once, by the caller.
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
         return timm.create_model(self.name, pretrained=True).state_dict()

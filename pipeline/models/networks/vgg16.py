@@ -25,4 +25,5 @@ VGG16 = Network(
         Stage("features.29", 512, 16),
     ),
     published=partial(torchvision_weights, "vgg16"),
+    published_bytes=553_433_881,
 )

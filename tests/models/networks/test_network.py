@@ -161,3 +161,9 @@ def test_bytes_become_what_the_network_was_trained_on(classifier, photograph):
     expected = normalize(pixels / 255, config["mean"], config["std"])
     found = Normalise(classifier)(pixels[None])[0]
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_the_size_of_the_published_file_is_that_of_torchvision(name):
+    mebibytes = get_model_weights(name).DEFAULT.meta["_file_size"]
+    assert NETWORKS[name].published_bytes == pytest.approx(mebibytes * 2**20, rel=1e-4)

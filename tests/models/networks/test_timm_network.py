@@ -1,5 +1,7 @@
 """What timm can and cannot give."""
 
+import logging
+
 import pytest
 import timm
 import torch
@@ -43,3 +45,4 @@ def test_the_published_weights_are_timms(monkeypatch):
     monkeypatch.setattr("timm.create_model", create)
     published = TimmNetwork("test_resnet").published()
     assert all(torch.equal(published[n], value) for n, value in network.state_dict().items())
+    assert not logging.getLogger("huggingface_hub.utils").isEnabledFor(logging.WARNING)
