@@ -77,6 +77,7 @@ class BackboneParams(Section):
     name: str
     output_stride: Count
     frozen_stages: Annotated[int, Field(ge=0)]
+    freeze_statistics: bool
     standardise: bool
 
 
@@ -180,6 +181,7 @@ class EvaluateParams(Section):
     """The protocol."""
 
     batch_size: Count
+    pointing_rule: Literal["box", "disc"]
     pointing_tolerance: NonNegative
     prediction_tolerance: NonNegative
     threshold_from: Literal["val", "test"]

@@ -1,6 +1,6 @@
 """Pointing: does the pixel of maximum response lie on the object (SPN Sec. 4.2, Tables 2 and 3)."""
 
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,19 +36,30 @@ def point_of_maximum(response_map: ArrayLike) -> tuple[int, int]:
     return int(x), int(y)
 
 
-def is_hit(point: tuple[int, int], boxes_xyxy: ArrayLike, tolerance: float) -> bool:
-    """Tell whether the pixel `point` (x, y) lies in a box enlarged by `tolerance` px on each side.
+Rule = Literal["box", "disc"]
 
-    `boxes_xyxy` (n, 4) are half-open and a pixel lies where its centre does, so with tolerance 0
-    the box [0, 0, 10, 10) holds pixel 9 and not pixel 10. No boxes: False. The papers use 15 px,
-    and 18 px with prediction. Raises InputError for a negative tolerance or boxes that are no
-    (n, 4).
+
+def is_hit(
+    point: tuple[int, int], boxes_xyxy: ArrayLike, tolerance: float, rule: Rule = "box"
+) -> bool:
+    """Tell whether the pixel `point` (x, y) hits one of the boxes within `tolerance` px.
+
+    By "box" it lies in a box enlarged by the tolerance on each side; by "disc" it is not farther
+    than that from a box, which differs beyond corners alone (the pointing game of Zhang et al.,
+    ECCV 2016). `boxes_xyxy` (n, 4) are half-open and a pixel lies where its centre does, so with
+    tolerance 0 the box [0, 0, 10, 10) holds pixel 9 and not pixel 10. No boxes: False. The papers
+    use 15 px, and 18 px with prediction. Raises InputError for a negative tolerance or boxes that
+    are no (n, 4).
     """
     if tolerance < 0:
         raise InputError(f"tolerance {tolerance} px: it must not be negative")
     boxes, centre = box_array(boxes_xyxy), np.asarray(point) + 0.5
     from_start, to_end = centre - boxes[:, :2], boxes[:, 2:] - centre
-    return bool(((from_start >= -tolerance) & (to_end > -tolerance)).all(axis=1).any())
+    near = ((from_start >= -tolerance) & (to_end > -tolerance)).all(axis=1)
+    if rule == "disc":
+        outside = np.maximum(-from_start, -to_end).clip(min=0)
+        near &= np.hypot(*outside.T) <= tolerance
+    return bool(near.any())
 
 
 def pointing_classes(box_labels: ArrayLike, difficult: ArrayLike) -> NDArray[np.int64]:

@@ -46,13 +46,13 @@ def test_scores(pairs: Pairs, classes: tuple[str, ...], params: EvaluateParams) 
         difficult = difficult_pairs(
             record.boxes_xyxy, record.box_labels, record.width, record.height
         )
-        middle = record.width // 2, record.height // 2
+        middle, rule = (record.width // 2, record.height // 2), params.pointing_rule
         for label in pointing_classes(record.box_labels, record.difficult):
             boxes, hard = boxes_of(record, label), label in difficult
-            model.add(label, is_hit(points[label], boxes, params.pointing_tolerance), hard)
-            centre.add(label, is_hit(middle, boxes, params.pointing_tolerance), hard)
+            model.add(label, is_hit(points[label], boxes, params.pointing_tolerance, rule), hard)
+            centre.add(label, is_hit(middle, boxes, params.pointing_tolerance, rule), hard)
         hits[row] = [
-            is_hit(point, boxes_of(record, label), params.prediction_tolerance)
+            is_hit(point, boxes_of(record, label), params.prediction_tolerance, rule)
             for label, point in enumerate(points)
         ]
     pointing, centred = model.compute(), centre.compute()

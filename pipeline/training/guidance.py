@@ -11,7 +11,7 @@ from pipeline.models.guidance import (
     normalise_maps,
 )
 from pipeline.models.spg import GuidedMaps, SelfProducedGuidance
-from pipeline.params import SpgParams
+from pipeline.params import MaskThresholds, SpgParams
 from pipeline.training.losses import classification_loss
 
 
@@ -38,20 +38,21 @@ class SelfProducedGuidanceObjective(nn.Module):
         chosen = maps.attention[torch.arange(len(targets)), targets].detach()
         b1, b2 = upsample(maps.b1, size), upsample(maps.b2, size)
         p1, p2 = torch.sigmoid(b1.detach()), torch.sigmoid(b2.detach())
-        seeds = self.masks(normalise_maps(upsample(chosen, size)))
-        b1_masks = guidance_masks(p2, self.params.b1) if self.params.cascade else seeds
+        seeds = self.masks(normalise_maps(upsample(chosen, size)), self.params)
+        b1_masks = self.masks(p2, self.params.b1) if self.params.cascade else seeds
         losses = {"b2": masked_cross_entropy(b2, seeds), "b1": masked_cross_entropy(b1, b1_masks)}
         if maps.c is not None:
-            fused = guidance_masks((p1 + p2) / 2, self.params.c)
+            fused = self.masks((p1 + p2) / 2, self.params.c)
             losses["c"] = masked_cross_entropy(upsample(maps.c, size), fused)
         return losses
 
-    def masks(self, attention: Tensor) -> Tensor:
-        """Return the seed masks of normalised attention maps (B, H, W)."""
-        masks = guidance_masks(attention, self.params)
-        return add_missing_foreground(
-            masks, attention, self.params.min_foreground, self.params.fallback
-        )
+    def masks(self, maps: Tensor, thresholds: MaskThresholds) -> Tensor:
+        """Return the masks of maps (B, H, W) in [0, 1], those with too little foreground rescued.
+
+        The released code rescues the masks of every branch, the paper none (`min_foreground: 0`).
+        """
+        masks = guidance_masks(maps, thresholds)
+        return add_missing_foreground(masks, maps, self.params.min_foreground, self.params.fallback)
 
 
 def upsample(maps: Tensor, size: int) -> Tensor:

@@ -64,10 +64,27 @@ def test_tolerance_enlarges_a_half_open_box_on_every_side(x, tolerance, hit):
     assert is_hit((29 - x, 15), box, tolerance) is hit
 
 
+@pytest.mark.parametrize(
+    ("point", "box", "disc"),
+    [
+        ((34, 15), True, True),  # beside it both rules agree
+        ((35, 15), False, False),
+        ((30, 30), True, True),  # 10.5 px beyond both edges of the corner: 14.8 px away
+        ((31, 31), True, False),  # 11.5 px beyond: 16.3 px away
+        ((34, 34), True, False),
+    ],
+)
+def test_the_disc_cuts_the_corners_of_the_enlarged_box(point, box, disc):
+    boxes = [[10, 10, 20, 20]]
+    assert is_hit(point, boxes, 15) is box
+    assert is_hit(point, boxes, 15, "disc") is disc
+
+
 def test_any_box_of_the_class_can_be_hit_and_none_never():
     assert is_hit((50, 50), [[0, 0, 5, 5], [50, 50, 51, 51]], 0)
     assert not is_hit((50, 0), [[0, 0, 5, 5], [50, 50, 51, 51]], 15)
     assert not is_hit((0, 0), [], 1000)
+    assert not is_hit((0, 0), [], 1000, "disc")
 
 
 def test_negative_tolerance_is_refused():

@@ -96,6 +96,16 @@ def test_a_point_beside_the_box_counts_up_to_the_tolerance(protocol, x, pointing
     assert scores["pointing_with_prediction_map"] == detection
 
 
+@pytest.mark.parametrize(("rule", "pointing"), [("box", 100), ("disc", 0)])
+def test_the_rule_decides_beyond_a_corner_of_the_box(protocol, rule, pointing):
+    scene = record([(0, [0, 0, 30, 30])])
+    pairs = [(pointing_at(41, 41, 0, scene), scene)]  # 16.3 px away
+    chosen = protocol.model_copy(update={"pointing_rule": rule})
+    scores = multi_label.test_scores(pairs, CLASSES, chosen)
+    assert scores["pointing"]["all"] == pointing
+    assert scores["pointing_with_prediction_map"] == 100
+
+
 def test_points_are_found_on_the_map_at_the_size_of_the_image():
     scene = record([(0, [0, 0, 30, 30])])
     maps = np.zeros((1, 4, 5), np.float32)  # cells of 20 px

@@ -109,9 +109,21 @@ def test_an_image_without_seeds_is_rescued_by_the_fallback(objective):
     attention = torch.ones(1, SIZE, SIZE)
     attention[0, 0, 0], attention[0, :, 8:] = 0, 0.5
     without = objective(delta_h=0.4, min_foreground=0)
-    assert (without.masks(attention * 0.3) == 1).sum() == 0
-    rescued = objective(delta_h=0.4, min_foreground=1, fallback=0.7).masks(attention * 0.3)
+    assert (without.masks(attention * 0.3, without.params) == 1).sum() == 0
+    rescuing = objective(delta_h=0.4, min_foreground=1, fallback=0.7)
+    rescued = rescuing.masks(attention * 0.3, rescuing.params)
     assert torch.equal(rescued[0] == 1, attention[0] == 1)
+
+
+@pytest.mark.parametrize("branch", ["b1", "c"])
+def test_targets_of_b1_and_c_are_rescued_too(objective, maps, branch):
+    def loss(fewest):
+        return objective(min_foreground=fewest, fallback=0.9).guidance(maps, TARGETS, SIZE)[branch]
+
+    # Sigmoids of 0.5 at most have no pixel above the thresholds of B1 and C.
+    with torch.no_grad():
+        maps.b1[:], maps.b2[:] = -maps.b1.abs(), -maps.b2.abs()
+    assert loss(0) != loss(SIZE * SIZE)
 
 
 def test_the_objective_trains_every_branch(objective):
