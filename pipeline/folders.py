@@ -1,5 +1,6 @@
-"""Writing folders so that a killed process leaves the old folder, or none, but never a half."""
+"""Writing folders so that a killed process leaves the old folder or the new one, never a half."""
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,12 +12,13 @@ from pathlib import Path
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary sibling folder of `path`; it replaces `path` on success.
 
-    On an exception the temporary folder is removed and `path` stays as it was.
+    On an exception the temporary folder is removed and `path` stays as it was. What a killed
+    process of this machine left beside `path` is put right by the next call.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary, old = (
-        path.with_name(f".{path.name}.{os.getpid()}.{end}") for end in ("part", "old")
-    )
+    for process in _left(path):
+        _put_right(path, process)
+    temporary, old = _siblings(path, os.getpid())
     temporary.mkdir()
     try:
         yield temporary
@@ -24,5 +26,26 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             path.rename(old)
         temporary.rename(path)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        _put_right(path, os.getpid())
+
+
+def _siblings(path: Path, process: int) -> tuple[Path, Path]:
+    """Where a process writes the new folder, and where it puts the old one meanwhile."""
+    new, old = (path.with_name(f".{path.name}.{process}.{end}") for end in ("part", "old"))
+    return new, old
+
+
+def _left(path: Path) -> set[int]:
+    """The processes that are gone and have left a sibling of `path`."""
+    siblings = path.parent.glob(f".{glob.escape(path.name)}.*.*")
+    numbers = {sibling.name.split(".")[-2] for sibling in siblings}
+    return {int(n) for n in numbers if n.isdecimal() and not Path("/proc", n).exists()}
+
+
+def _put_right(path: Path, process: int) -> None:
+    """Put the old folder back unless a new one took its place; remove what else is left."""
+    temporary, old = _siblings(path, process)
+    if old.exists() and not path.exists():
+        old.rename(path)
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)

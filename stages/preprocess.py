@@ -28,9 +28,10 @@ def preprocess(params: Params, track: Task) -> None:
     name, source = sources.find(params.data, track)
     root = folder_of(name, source)
     dataset = source.read(root, params, track)
-    settings = [str(root.absolute()), *(s.model_dump() for s in (params.data, params.cutouts))]
+    settings = [params.seed, params.data.model_dump(), params.cutouts.model_dump()]
     raw = sorted(path for path in RAW.rglob("*") if path.is_file())
-    pack(dataset, PACKED / track, fingerprint([params.seed, *settings], raw), workers())
+    origin = fingerprint([str(root.absolute()), *settings], raw)
+    pack(dataset, PACKED / track, origin, workers())
 
 
 def folder_of(name: str, source: Source) -> Path:

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.datasets.listing import read_bytes
+from pipeline.datasets.listing import pixels, read_bytes
 from pipeline.errors import InputError
 
 _FLAGS = {"0": False, "1": True}
@@ -31,7 +31,7 @@ def read_objects(path: Path) -> list[AnnotatedObject]:
 
     Raises:
         InputError: the file is missing, no XML, declares a document type, is no annotation, or has
-            a coordinate that is no number or a flag that is neither 0 nor 1.
+            a coordinate that is no number of pixels or a flag that is neither 0 nor 1.
     """
     root = _parse(path)
     if root.tag != "annotation":
@@ -55,9 +55,9 @@ def _object(element: ET.Element, source: str) -> AnnotatedObject:
 def _number(element: ET.Element, key: str, source: str) -> float:
     text = element.findtext(key)
     try:
-        return float(text or "")
+        return pixels(text or "")
     except ValueError:
-        raise InputError(f"{source} has {key} {text!r}, which is no number; correct it") from None
+        raise InputError(f"{source} has {key} {text!r}, no number of pixels; correct it") from None
 
 
 def _flag(element: ET.Element, key: str, source: str) -> bool:

@@ -6,13 +6,13 @@ from numpy.typing import NDArray
 Boxes = NDArray[np.float32]
 
 
-def clip_rounding(boxes_xyxy: Boxes, width: int, height: int, most: float) -> Boxes:
-    """Clip coordinates that are at most `most` px outside the picture; leave the others.
+def clip_rounding(boxes_xyxy: Boxes, width: int, height: int) -> Boxes:
+    """Clip coordinates that are at most 1 px outside the picture; leave the others.
 
     `boxes_xyxy` (n, 4) are half-open, in px from 0.
     """
     clipped = _clip(boxes_xyxy, width, height)
-    return np.where(np.abs(clipped - boxes_xyxy) <= most, clipped, boxes_xyxy)
+    return np.where(np.abs(clipped - boxes_xyxy) <= 1, clipped, boxes_xyxy)
 
 
 def clip_overlapping(boxes_xyxy: Boxes, width: int, height: int) -> Boxes:
@@ -20,9 +20,14 @@ def clip_overlapping(boxes_xyxy: Boxes, width: int, height: int) -> Boxes:
 
     `boxes_xyxy` (n, 4) are half-open, in px from 0.
     """
+    overlap = overlapping(boxes_xyxy, width, height)
+    return np.where(overlap[:, None], _clip(boxes_xyxy, width, height), boxes_xyxy)
+
+
+def overlapping(boxes_xyxy: Boxes, width: int, height: int) -> NDArray[np.bool_]:
+    """Return for each half-open box (n, 4) whether a part of it lies in the picture."""
     clipped = _clip(boxes_xyxy, width, height)
-    overlaps = (clipped[:, :2] < clipped[:, 2:]).all(axis=1, keepdims=True)
-    return np.where(overlaps, clipped, boxes_xyxy)
+    return np.asarray((clipped[:, :2] < clipped[:, 2:]).all(axis=1))
 
 
 def _clip(boxes_xyxy: Boxes, width: int, height: int) -> Boxes:

@@ -1,6 +1,7 @@
 """Photographs in the layout of COCO 2014 (Lin et al., ECCV 2014; cocodataset.org/#format-data)."""
 
 import warnings
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,12 +10,12 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from faster_coco_eval import COCO
-from pydantic import BaseModel, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.datasets import photograph
 from pipeline.datasets.clipping import clip_overlapping
 from pipeline.datasets.holdout import hold_out
-from pipeline.datasets.listing import check_names
+from pipeline.datasets.listing import MOST_PIXELS, check_names
 from pipeline.datasets.record import Dataset, Record, Split, validate
 from pipeline.errors import InputError
 from pipeline.params import DataParams
@@ -30,16 +31,20 @@ class _Image(BaseModel):
 
 
 class _Category(BaseModel):
+    id: int
     name: str
 
 
+_Pixels = Annotated[float, Field(ge=-MOST_PIXELS, le=MOST_PIXELS)]
+
+
 class _Annotation(BaseModel):
-    bbox: Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)]
+    bbox: Annotated[list[_Pixels], Field(min_length=4, max_length=4)]
     iscrowd: Literal[0, 1] = 0
 
 
 class _Instances(BaseModel):
-    """What an annotation file must have, besides the ids, which the library wants."""
+    """What an annotation file must have, besides the ids that the library wants."""
 
     images: Annotated[list[_Image], Field(min_length=1)]
     categories: Annotated[list[_Category], Field(min_length=1)]
@@ -52,7 +57,7 @@ class _Object:
 
     label: int
     crowd: bool
-    xywh: tuple[float, float, float, float]
+    xywh: "array[float]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +144,11 @@ def _entries(root: Path, part: str) -> tuple[tuple[str, ...], list[_Entry]]:
 def _objects(annotations: list[dict[str, Any]], labels: dict[int, int]) -> Iterator[_Object]:
     """The objects of an image whose box has a width and a height."""
     for item in annotations:
-        x, y, width, height = item["bbox"]
+        _, _, width, height = item["bbox"]
         if width and height:
             crowd = item.get("iscrowd", 0) == 1
-            yield _Object(labels[item["category_id"]], crowd, (x, y, width, height))
+            # Copied: a number of the parsed file would hold more than a gigabyte around it back.
+            yield _Object(labels[item["category_id"]], crowd, array("d", item["bbox"]))
 
 
 def _load(path: Path) -> COCO:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.datasets import photograph
-from pipeline.datasets.clipping import clip_rounding
+from pipeline.datasets.clipping import clip_overlapping
 from pipeline.datasets.holdout import hold_out
-from pipeline.datasets.listing import check_names, read_lines
+from pipeline.datasets.listing import check_names, pixels, read_lines
 from pipeline.datasets.record import Dataset, Record, Split, validate
 from pipeline.errors import InputError
 from pipeline.params import DataParams
@@ -38,14 +38,14 @@ def read(root: Path, params: DataParams, seed: int) -> Dataset:
 
     Test is the official test part; val is a seeded share (`params.val_fraction`) of each class of
     the official training part and train the rest. The classes are those with a training image.
-    A box (x, y, width, height; x, y from 0) that leaves the picture by at most 1 px is clipped:
-    the official file has such boxes, from rounding.
+    A box is x, y, width, height, with x and y from 0; one that leaves the picture is clipped, as
+    the official file has such boxes.
 
     Raises:
         InputError: here or while records are made: a missing, empty or malformed file, an image
-            that is listed twice, leads out of the folder or lacks an entry in one of the files, no
-            image in the training or the test part, an unreadable image, a class without training
-            image, a bad box.
+            that is listed twice, leads out of the folder or lacks an entry in one of the files, an
+            entry of an unlisted image, no image in the training or the test part, an unreadable
+            image, a class without training image, a bad box.
     """
     folder = root / FOLDER
     entries = _entries(folder)
@@ -92,6 +92,8 @@ def _entries(folder: Path) -> list[_Entry]:
     boxes = _Table(folder / "bounding_boxes.txt")
     images = _Table(folder / "images.txt")
     check_names((path for _, path in images.items()), folder / "images.txt")
+    for table in (labels, parts, boxes):
+        table.refuse_others(images)
     return [
         _Entry(
             path=path,
@@ -115,6 +117,14 @@ class _Table:
                 raise InputError(f"{path}: two lines for {key!r}; remove one")
             self._values[key] = value.strip()
 
+    def refuse_others(self, images: "_Table") -> None:
+        """Refuse a line of an image that is not listed."""
+        if others := sorted(self._values.keys() - images._values.keys()):
+            raise InputError(
+                f"{self._path}: image {others[0]!r} is not in {images._path.name}; "
+                "add it or remove the line"
+            )
+
     def items(self) -> Iterable[tuple[str, str]]:
         return self._values.items()
 
@@ -134,7 +144,7 @@ class _Table:
         """The `count` numbers at `key`."""
         values = self[key].split()
         try:
-            numbers = tuple(float(value) for value in values)
+            numbers = tuple(pixels(value) for value in values)
         except ValueError:
             numbers = ()
         if len(numbers) != count:
@@ -158,7 +168,7 @@ def _records(
             width=width,
             height=height,
             labels=(label,),
-            boxes_xyxy=_box(entry.xywh, width, height),
+            boxes_xyxy=clip_overlapping(_box(entry.xywh), width, height),
             box_labels=np.array([label], dtype=np.int64),
             difficult=np.zeros(1, dtype=bool),
         )
@@ -166,7 +176,7 @@ def _records(
         yield record
 
 
-def _box(xywh: tuple[float, ...], width: int, height: int) -> np.ndarray:
-    """(1, 4) half-open corners; a coordinate that is at most 1 px outside is clipped."""
+def _box(xywh: tuple[float, ...]) -> np.ndarray:
+    """(1, 4) half-open corners."""
     x, y, w, h = xywh
-    return clip_rounding(np.array([[x, y, x + w, y + h]], dtype=np.float32), width, height, most=1)
+    return np.array([[x, y, x + w, y + h]], dtype=np.float32)

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.datasets import photograph
 from pipeline.datasets.annotation_xml import AnnotatedObject, read_objects
-from pipeline.datasets.clipping import clip_overlapping
+from pipeline.datasets.clipping import clip_overlapping, overlapping
 from pipeline.datasets.holdout import hold_out
 from pipeline.datasets.listing import read_lines
 from pipeline.datasets.record import Dataset, Record, Split, validate
@@ -48,16 +48,19 @@ def read(root: Path, params: DataParams, seed: int) -> Dataset:
     Val boxes count from 0 and include the last pixel: as written they reach from 0 to width - 1,
     and the official evaluation adds 1 to their sides. They are taken in pixels of the image, and
     the file's <size> is ignored, as by that evaluation. Boxes that leave the picture are clipped.
+    Those that are inverted or lie outside, which training annotations are known to have, are left
+    out, as no prediction can meet them.
 
     Raises:
         InputError: here or while records are made: a missing folder, a folder without images, a
-            missing or malformed blacklist, a missing or unreadable image or annotation, a val
-            image without box, with several synsets or with one that has no training folder, a box
-            that lies outside the picture or is inverted.
+            missing or malformed blacklist, a missing or unreadable image or annotation, an
+            annotation without image, a val image without box inside it, with several synsets or
+            with one that has no training folder.
     """
     classes = _synsets(root / _TRAIN)
     train = [f"{synset}/{stem}" for synset in classes for stem in _images(root / _TRAIN / synset)]
     val = _images(root / _VAL)
+    _check_annotated(root, val)
     counts = len(train), len(val)
     if params.ilsvrc_blacklist:
         val = _without_blacklisted(val, _blacklist(root / _ROOT / "devkit"))
@@ -92,11 +95,30 @@ def _synsets(folder: Path) -> tuple[str, ...]:
 
 def _images(folder: Path) -> list[str]:
     """The names, without suffix, of the images in a folder, sorted."""
-    names = (entry.name for entry in _scan(folder))
-    stems = sorted(name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX))
+    stems = sorted(_stems(folder, _SUFFIX))
     if not stems:
         raise InputError(f"{folder}: has no image (*{_SUFFIX}); unpack the images")
     return stems
+
+
+def _check_annotated(root: Path, val: list[str]) -> None:
+    """Refuse a val image without annotation and an annotation without image."""
+    images, annotations = set(val), set(_stems(root / _BOXES, ".xml"))
+    if missing := sorted(images - annotations):
+        raise InputError(
+            f"{root / _BOXES / missing[0]}.xml: not found; it holds the objects of a val image"
+        )
+    if missing := sorted(annotations - images):
+        raise InputError(
+            f"{root / _VAL / missing[0]}{_SUFFIX}: not found, although it is annotated; restore "
+            "the image or remove the annotation"
+        )
+
+
+def _stems(folder: Path, suffix: str) -> list[str]:
+    """The names, without suffix, of the files with this suffix."""
+    names = (entry.name for entry in _scan(folder))
+    return [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:
@@ -161,9 +183,9 @@ def _val_records(
     """Yield the records of the val images `ids`."""
     for id in ids:
         path = root / _BOXES / f"{id}.xml"
-        objects = read_objects(path)
-        label = _label(objects, classes, path)
         image, width, height = photograph.load(root / _VAL / f"{id}{_SUFFIX}", short_side)
+        objects = _inside(read_objects(path), width, height)
+        label = _label(objects, classes, path)
         record = Record(
             id=id,
             image=image,
@@ -179,9 +201,15 @@ def _val_records(
         yield record
 
 
+def _inside(objects: list[AnnotatedObject], width: int, height: int) -> list[AnnotatedObject]:
+    """The objects with a part in the picture."""
+    inside = overlapping(_boxes(objects), width, height)
+    return [item for item, kept in zip(objects, inside, strict=True) if kept]
+
+
 def _boxes(objects: list[AnnotatedObject]) -> np.ndarray:
     """(n, 4) half-open; the files include the last pixel."""
-    corners = np.array([item.corners for item in objects], dtype=np.float32)
+    corners = np.array([item.corners for item in objects], dtype=np.float32).reshape(-1, 4)
     return corners + np.array([0, 0, 1, 1], dtype=np.float32)
 
 
@@ -189,7 +217,7 @@ def _label(objects: list[AnnotatedObject], classes: tuple[str, ...], path: Path)
     """The label that all objects share."""
     synsets = sorted({item.name for item in objects})
     if len(synsets) != 1:
-        found = ", ".join(synsets) or "none"
+        found = ", ".join(synsets) or "none inside the picture"
         raise InputError(f"{path}: objects of one synset are needed, found {found}; correct it")
     if synsets[0] not in classes:
         raise InputError(f"{path}: synset {synsets[0]!r} has no folder of training images")

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 
+MOST_PIXELS = 1e6
+"""More than any picture has on a side."""
+
 
 def read_bytes(path: Path, holds: str) -> bytes:
     """Return the content of `path`; `holds` says what that is, for the message.
@@ -35,6 +38,18 @@ def read_lines(path: Path, holds: str) -> list[str]:
     if not lines:
         raise InputError(f"{path}: empty; it holds {holds}")
     return lines
+
+
+def pixels(text: str) -> float:
+    """Return the coordinate or length that `text` gives, in px.
+
+    Raises:
+        ValueError: it is no number, or beyond `MOST_PIXELS`.
+    """
+    value = float(text)
+    if not abs(value) <= MOST_PIXELS:
+        raise ValueError(f"{text!r} is no number of pixels")
+    return value
 
 
 def check_names(names: Iterable[str], path: Path) -> None:

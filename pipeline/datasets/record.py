@@ -89,8 +89,8 @@ def validate(
             message shows the values that the file has: (1, 0) in VOC, (0, -1) in ILSVRC.
 
     Raises:
-        InputError: a box that is not finite, inverted, empty or outside the picture, or a label
-            that is no index of `classes`; objects are counted from 1.
+        InputError: a box that is inverted, empty, outside the picture or no box of numbers, or a
+            label that is no index of `classes`; objects are counted from 1.
     """
     shift = np.repeat(np.array(file_adds, dtype=np.float32), 2)
     shown = np.asarray(record.boxes_xyxy, dtype=np.float32) + shift
@@ -106,8 +106,6 @@ def validate(
 def _box_fault(box: np.ndarray, values: np.ndarray, width: int, height: int) -> str | None:
     """What is wrong with `box`, in words and with the file's own `values`; None if nothing is."""
     named = dict(zip(_EDGES, (f"{value:g}" for value in values), strict=True))
-    if not np.isfinite(box).all():
-        return f"a box that is not finite: {named}"
     for axis, (low, high) in enumerate((("xmin", "xmax"), ("ymin", "ymax"))):
         if box[axis] >= box[axis + 2]:
             sign = ">" if values[axis] > values[axis + 2] else "="

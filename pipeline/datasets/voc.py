@@ -56,9 +56,8 @@ def read(root: Path, edition: Edition, params: DataParams, seed: int) -> Dataset
 
     Test is the edition's test list; val is a seeded part (`params.val_fraction`) of its training
     list and train the rest. The classes are those of the official 20 that occur in the training
-    list. Boxes are converted to half-open ones from 0; a coordinate that is at most half a pixel
-    outside is clipped (VOC2012 has fractional ones). An object marked difficult gives no
-    image-level label.
+    list. Boxes are converted to half-open ones from 0; a coordinate that is at most 1 px outside is
+    clipped (VOC2012 has fractional ones). An object marked difficult gives no image-level label.
 
     Raises:
         InputError: here or while records are made: a missing or empty list, a list that names an
@@ -135,7 +134,7 @@ def _records(
             width=width,
             height=height,
             labels=tuple(sorted(easy)),
-            boxes_xyxy=clip_rounding(_boxes(objects), width, height, most=0.5),
+            boxes_xyxy=clip_rounding(_boxes(objects), width, height),
             box_labels=np.array(labels, dtype=np.int64),
             difficult=np.array([item.difficult for item in objects], dtype=bool),
             truncated=np.array([item.truncated for item in objects], dtype=bool),

@@ -53,14 +53,15 @@ def read(root: Path, benchmark: str, params: DataParams, seed: int) -> Dataset:
     and test is the benchmark's official test part. Boxes of training images are not read.
 
     Listed boxes count from 0 and include the last pixel: the authors' evaluation adds 1 to their
-    sides. Those that leave the picture are clipped. Classes are named after the folder of their
+    sides. They refer to the listed size, as there, so that the images may be reduced copies. Those
+    that leave it are clipped. Classes are named after the folder of their
     training images where each has one of its own, and by number otherwise.
 
     Raises:
         InputError: here or while records are made: a missing, empty or malformed list, an image
             that is listed twice, leads out of the folder or lacks a line in one of the lists, a
             line of an unlisted image, a label without training image, a missing or unreadable
-            image, an image of another size than listed, a bad box.
+            image, a bad box.
     """
     metadata, images = (root / folder for folder in folders(benchmark))
     train = _training_entries(metadata / "train")
@@ -154,9 +155,8 @@ def _records(
 ) -> Iterator[Record]:
     """Yield the records of `entries`."""
     for entry in entries:
-        image, width, height = photograph.load(images / entry.id, short_side)
-        if entry.size is not None:
-            photograph.check_size(images / entry.id, (width, height), entry.size)
+        image, *size = photograph.load(images / entry.id, short_side)
+        width, height = entry.size or size
         record = Record(
             id=entry.id,
             image=image,

@@ -67,13 +67,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     fails(tmp_path / "a.xml", "not found; it holds the objects of a listed image")
 
 
-@pytest.mark.parametrize("text", ["", "left", "1,5"])
+@pytest.mark.parametrize("text", ["", "left", "1,5", "nan", "-inf", "1e300", "1000001"])
 def test_a_coordinate_must_be_a_number(tmp_path: Path, text: str) -> None:
     xml = voc_object("car", [4, 4, 9, 9]).replace("<xmax>9", f"<xmax>{text}")
-    shown = f"object 1 has bndbox/xmax {text!r}, which is no number"
+    shown = f"object 1 has bndbox/xmax {text!r}, no number of pixels"
     fails(written(tmp_path, f"<annotation>{xml}</annotation>"), shown)
 
 
 def test_a_missing_box_is_named(tmp_path: Path) -> None:
     xml = "<annotation><object><name>car</name></object></annotation>"
-    fails(written(tmp_path, xml), "object 1 has bndbox/xmin None, which is no number")
+    fails(written(tmp_path, xml), "object 1 has bndbox/xmin None, no number of pixels")

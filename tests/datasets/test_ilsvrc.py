@@ -94,15 +94,16 @@ def test_a_box_that_leaves_the_picture_is_clipped(root: Path, params: Params) ->
     assert first(root, params).boxes_xyxy.tolist() == [[0, 5, 60, 40]]
 
 
-@pytest.mark.parametrize(
-    ("box", "fault"),
-    [((70, 0, 80, 9), "xmax 79 outside the 60 x 40 picture"), ((30, 0, 12, 9), "xmin 30 > xmax")],
-)
-def test_a_box_outside_the_picture_or_inverted_is_named(
-    root: Path, params: Params, box: tuple[int, int, int, int], fault: str
+@pytest.mark.parametrize("box", [(60, 0, 80, 9), (-9, 0, 0, 9), (30, 0, 12, 9)])
+def test_a_box_outside_the_picture_or_inverted_is_left_out(
+    root: Path, params: Params, box: tuple[int, int, int, int]
 ) -> None:
-    path = write_ilsvrc_annotation(root, FIRST, [("n01440764", box)])
-    fails(root, params.data, f"{path}: object 1 has {fault}")
+    path = write_ilsvrc_annotation(root, FIRST, [("n01440764", box), ("n01440764", BOX)])
+    record = first(root, params)
+    assert (record.boxes_xyxy.tolist(), record.box_labels.tolist()) == ([list(BOX)], [0])
+    assert len(record.difficult) == 1
+    write_ilsvrc_annotation(root, FIRST, [("n01440764", box)])
+    fails(root, params.data, f"{path}: objects of one synset are needed, found none inside")
 
 
 def test_the_blacklist_leaves_out_val_images_by_number(root: Path, params: Params) -> None:
@@ -126,6 +127,8 @@ def test_a_malformed_blacklist_is_named(root: Path, params: Params, content: str
 def test_the_blacklist_needs_val_images_with_numbers(root: Path, params: Params) -> None:
     folder = root / DATA / "val"
     (folder / f"{FIRST}.JPEG").rename(folder / "cat.JPEG")
+    annotation = root / f"ILSVRC/Annotations/CLS-LOC/val/{FIRST}.xml"
+    annotation.rename(annotation.with_name("cat.xml"))
     fails(root, data(params, ilsvrc_blacklist=True), "val image cat.JPEG has no number")
 
 
@@ -180,7 +183,7 @@ def test_cmyk_pictures_are_read(root: Path, params: Params) -> None:
 @pytest.mark.parametrize(
     ("objects", "fault"),
     [
-        ([], "objects of one synset are needed, found none"),
+        ([], "objects of one synset are needed, found none inside the picture"),
         (["n01440764", "n01443537"], "found n01440764, n01443537"),
         (["n02084071"], "synset 'n02084071' has no folder of training images"),
     ],
@@ -201,8 +204,23 @@ def test_a_missing_annotation_or_image_is_named(root: Path, params: Params) -> N
         list(split)
     annotation = root / f"ILSVRC/Annotations/CLS-LOC/val/{FIRST}.xml"
     annotation.unlink()
-    with pytest.raises(InputError, match=re.escape(f"{annotation}: not found")):
+    with pytest.raises(InputError, match=re.escape(f"{image}: not found")):
         list(split)
+
+
+def test_val_images_and_annotations_must_match_before_anything_is_packed(
+    root: Path, params: Params
+) -> None:
+    image = root / DATA / f"val/{FIRST}.JPEG"
+    annotation = root / f"ILSVRC/Annotations/CLS-LOC/val/{FIRST}.xml"
+    content = image.read_bytes()
+    image.unlink()
+    with pytest.raises(InputError, match=re.escape(f"{image}: not found, although")):
+        ilsvrc.read(root, params.data, seed=0)
+    image.write_bytes(content)
+    annotation.unlink()
+    with pytest.raises(InputError, match=re.escape(f"{annotation}: not found; it holds")):
+        ilsvrc.read(root, params.data, seed=0)
 
 
 def test_missing_and_empty_folders_are_named(root: Path, params: Params) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.datasets.listing import check_names, read_bytes, read_lines
+from pipeline.datasets.listing import check_names, pixels, read_bytes, read_lines
 from pipeline.errors import InputError
 
 
@@ -33,6 +33,16 @@ def test_a_bad_list_is_named(tmp_path: Path, content: bytes | None, fault: str) 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot be read \(Is a directory\)"):
         read_bytes(tmp_path, "names")
+
+
+def test_pixels_may_be_fractions_and_negative() -> None:
+    assert [pixels(text) for text in ("45.7", "-3", " 1e6 ")] == [45.7, -3, 1e6]
+
+
+@pytest.mark.parametrize("text", ["", "wide", "nan", "inf", "-1000001"])
+def test_other_text_is_no_number_of_pixels(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        pixels(text)
 
 
 @pytest.mark.parametrize("name", ["/a", "..", "../a", "a/../../b", "a\\b", "a\0b"])

@@ -43,6 +43,44 @@ def test_a_reduced_photograph_is_rgb(tmp_path: Path, mode: str) -> None:
 
 
 @pytest.mark.parametrize("short_side", [100, 1000])
+def test_an_orientation_in_the_metadata_turns_nothing(tmp_path: Path, short_side: int) -> None:
+    path, metadata = save(tmp_path / "a.png", (300, 200)), Image.Exif()
+    metadata[0x112] = 6  # turn by a right angle to show it
+    Image.open(path).save(tmp_path / "a.jpg", exif=metadata)
+    content, width, height = photograph.load(tmp_path / "a.jpg", short_side)
+    assert (width, height) == (300, 200)
+    assert opened(content).width > opened(content).height
+
+
+def test_damaged_metadata_is_no_fault(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    path, metadata = save(tmp_path / "a.png", (300, 200)), Image.Exif()
+    metadata[0x112] = 6
+    Image.open(path).save(tmp_path / "a.jpg", exif=metadata)
+    content = bytearray((tmp_path / "a.jpg").read_bytes())
+    content[content.index(b"Exif\0\0") + 14] = 200  # more entries than there are
+    del content[2:20]  # the resolution, which is then looked for there
+    (tmp_path / "a.jpg").write_bytes(content)
+    assert photograph.load(tmp_path / "a.jpg", short_side=100)[1:] == (300, 200)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("short_side", [100, 1000])
+def test_more_than_8_bits_a_channel_are_refused_and_not_shown_white(
+    tmp_path: Path, short_side: int
+) -> None:
+    Image.new("I;16", (300, 200), 500).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="a.png: unreadable image .more than 8 bits per channel"):
+        photograph.load(tmp_path / "a.png", short_side)
+
+
+@pytest.mark.parametrize("format", ["TIFF", "WEBP", "EPS"])
+def test_no_other_format_is_decoded(tmp_path: Path, format: str) -> None:
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.jpg", format)
+    with pytest.raises(InputError, match="a.jpg: unreadable image .none of JPEG, PNG"):
+        photograph.load(tmp_path / "a.jpg", short_side=100)
+
+
+@pytest.mark.parametrize("short_side", [100, 1000])
 @pytest.mark.parametrize("keep", [0, 10, -30])
 @pytest.mark.parametrize("name", ["a.jpg", "a.png"])
 def test_an_unreadable_image_is_named(
@@ -52,6 +90,15 @@ def test_an_unreadable_image_is_named(
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(InputError, match=f"{name}: unreadable image"):
         photograph.load(path, short_side)
+
+
+def test_a_picture_too_large_for_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "a.png", (300, 200))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20_000)
+    with pytest.raises(InputError, match="a.png: unreadable image .Image size .60000 pixels"):
+        photograph.load(path, short_side=100)
 
 
 def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:

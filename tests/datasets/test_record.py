@@ -35,8 +35,8 @@ def test_a_box_may_fill_the_picture_and_a_picture_may_have_no_object():
         ([0, -2, 12, 9], "ymin -2 outside"),
         ([0, 0, 61, 9], "xmax 61 outside"),
         ([0, 0, 12, 41], "ymax 41 outside"),
-        ([0, 0, np.nan, 9], "not finite"),
-        ([0, 0, np.inf, 9], "not finite"),
+        ([0, 0, np.nan, 9], "xmax nan outside"),
+        ([-np.inf, 0, 12, 9], "xmin -inf outside"),
     ],
 )
 def test_a_bad_box_is_named_by_file_object_and_values(box, fault):

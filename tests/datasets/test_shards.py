@@ -70,6 +70,14 @@ def test_no_shard_exceeds_the_limit(
     assert [record.id for record in read(tmp_path, written)] == [record.id for record in records]
 
 
+def test_a_shard_ends_before_the_record_that_would_exceed_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "LIMIT", 100_000)
+    records = [replace(numbered(n), image=bytes(45_000)) for n in range(5)]
+    assert [shard.rows for shard in write_shards(tmp_path, "00000", records)] == [2, 2, 1]
+
+
 def test_a_record_larger_than_a_shard_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

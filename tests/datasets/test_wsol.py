@@ -201,6 +201,11 @@ def test_a_missing_image_is_named(root: Path, params: Params) -> None:
     fails(root, params, f"{path}: not found")
 
 
-def test_an_image_of_another_size_is_named(root: Path, params: Params) -> None:
-    edit(root, "test/image_sizes", f"{TEST},60,40", f"{TEST},40,60")
-    fails(root, params, f"{TEST}: 60 x 40 px, but annotated as 40 x 60")
+def test_boxes_refer_to_the_listed_size_so_that_images_may_be_reduced(
+    root: Path, params: Params
+) -> None:
+    edit(root, "test/image_sizes", f"{TEST},60,40", f"{TEST},600,400")
+    edit(root, "test/localization", f"{TEST},10,5,39,29", f"{TEST},100,50,399,700")
+    record = next(each for each in records(root, params)[1]["test"] if each.id == TEST)
+    assert (record.width, record.height) == (600, 400)
+    assert record.boxes_xyxy.tolist() == [[100, 50, 400, 400]]
