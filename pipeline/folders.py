@@ -16,7 +16,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     process of this machine left beside `path` is put right by the next call.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for process in _left(path):
+    # A container may give this process the number of one that was killed.
+    for process in {*_left(path), os.getpid()}:
         _put_right(path, process)
     temporary, old = _siblings(path, os.getpid())
     temporary.mkdir()

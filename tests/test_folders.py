@@ -1,5 +1,6 @@
 """A folder is replaced whole or not at all, whatever ends the process that writes it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,14 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(
 def test_what_a_killed_process_left_is_put_right_by_the_next_call(raw: Path, at: str) -> None:
     kill(raw, at)
     assert len(names(raw.parent)) == 2, "the kill was to leave something"
+    with pytest.raises(ValueError, match="stop"), atomic_folder(raw):
+        raise ValueError("stop")
+    assert (names(raw), names(raw.parent)) == ({"old"}, {"raw"})
+
+
+def test_a_killed_process_of_the_same_number_is_put_right(raw: Path) -> None:
+    (raw.parent / f".raw.{os.getpid()}.part").mkdir()
+    raw.rename(raw.parent / f".raw.{os.getpid()}.old")
     with pytest.raises(ValueError, match="stop"), atomic_folder(raw):
         raise ValueError("stop")
     assert (names(raw), names(raw.parent)) == ({"old"}, {"raw"})
