@@ -164,8 +164,8 @@ class Disk:
 
     @property
     def most(self) -> float:
-        """All of it, with packed images and predictions in DVC's cache as well."""
-        return self.download + self.unpacked + 2 * (self.packed + self.predictions)
+        """All of it; packed images and predictions are shared with the cache of DVC."""
+        return self.download + self.unpacked + self.packed + self.predictions
 
 
 def disk(

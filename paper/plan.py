@@ -111,7 +111,7 @@ def _data_sets_and_disk(runs: list[PlannedRun], settings: Settings) -> Iterator[
         f"x {cost.PACKED_BYTES_PER_PIXEL} bytes per pixel"
     )
     yield f"  predictions {_bytes(space.predictions)}: images x kept maps x cells x 4 bytes"
-    yield "  Packed data and predictions once more in DVC's cache, unless the disk has reflinks."
+    yield "  DVC's cache shares the last two by links; without any they take the same once more."
 
 
 def _hours(hours: float) -> str:

@@ -88,8 +88,9 @@ def test_disk_space_counts_each_data_set_once_and_all_predictions(params: Params
     assert space.unpacked == 1_600_000_000
     assert space.packed == pytest.approx(11788 * 256 * 256 * 4 / 3 * 0.35)
     assert space.predictions == sum(each.predictions for each in models) > 0
-    twice = 2 * (space.packed + space.predictions)
-    assert space.most == pytest.approx(1_150_585_339 + 1_600_000_000 + twice)
+    assert space.most == pytest.approx(
+        1_150_585_339 + 1_600_000_000 + space.packed + space.predictions
+    )
 
 
 def test_downloaded_weights_have_the_published_size_of_their_file() -> None:
