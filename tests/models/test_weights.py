@@ -47,7 +47,13 @@ def test_the_file_of_a_classifier_names_its_network(tmp_path, name):
 def test_first_weights_are_the_layers_of_the_features_alone(tmp_path, name):
     path, params = (
         tmp_path / "first.safetensors",
-        BackboneParams(name=name, output_stride=16, frozen_stages=0, standardise=False),
+        BackboneParams(
+            name=name,
+            output_stride=16,
+            frozen_stages=0,
+            freeze_statistics=True,
+            standardise=False,
+        ),
     )
     classifier = find(name).classifier(3)
     save_first_weights(classifier, skeleton(params), path)
