@@ -45,7 +45,7 @@ def tell(table: str, variants: list[str], tflops: float) -> None:
 
 
 def fill(table: str, variants: list[str]) -> None:
-    """Run experiments of a table, then write and print it, also when some have failed.
+    """Run experiments of a table, then write and print it unless all of them have failed.
 
     Raises:
         InputError: no such table or variant, weights that the user must name, a failed run.
@@ -54,7 +54,8 @@ def fill(table: str, variants: list[str]) -> None:
     wanted = chosen(found, table, variants)
     refuse_missing_weights(wanted, params)
     failed = run(wanted, params)
-    print(f"\n{written(found, table)}\n{FOLDER / table}.md, {FOLDER / table}.csv\n{WAY_BACK}")
+    if len(failed) < len(wanted):
+        print(f"\n{written(found, table)}\n{FOLDER / table}.md, {FOLDER / table}.csv\n{WAY_BACK}")
     if failed:
         raise InputError(
             f"{table}: failed: {', '.join(failed)}; mend what is told above and run it again"

@@ -203,6 +203,7 @@ def test_a_run_that_leaves_no_scores_counts_as_failed(
     with pytest.raises(SystemExit, match="spn-1: failed: vgg16"):
         paper(monkeypatch, "spn-1")
     assert "spn_multi.json: not found" in capfd.readouterr().err
+    assert not (checkout / "reports/paper/spn-1.md").exists(), "nothing was measured"
 
 
 def test_run_again_it_goes_on_and_adds_to_what_there_is(
