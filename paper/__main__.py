@@ -55,7 +55,8 @@ def fill(table: str, variants: list[str]) -> None:
     refuse_missing_weights(wanted, params)
     failed = run(wanted, params)
     if len(failed) < len(wanted):
-        print(f"\n{written(found, table)}\n{FOLDER / table}.md, {FOLDER / table}.csv\n{WAY_BACK}")
+        print(f"\n{written(found, table)}\n{FOLDER / table}.md, {FOLDER / table}.csv")
+    print(WAY_BACK)
     if failed:
         raise InputError(
             f"{table}: failed: {', '.join(failed)}; mend what is told above and run it again"

@@ -202,7 +202,9 @@ def test_a_run_that_leaves_no_scores_counts_as_failed(
     monkeypatch.setenv("SILENT", "vgg16")
     with pytest.raises(SystemExit, match="spn-1: failed: vgg16"):
         paper(monkeypatch, "spn-1")
-    assert "spn_multi.json: not found" in capfd.readouterr().err
+    printed = capfd.readouterr()
+    assert "spn_multi.json: not found" in printed.err
+    assert "git checkout HEAD -- dvc.lock" in printed.out
     assert not (checkout / "reports/paper/spn-1.md").exists(), "nothing was measured"
 
 
