@@ -5,9 +5,6 @@ outside the outs of DVC, unless its environment variable says where it lies; wha
 recorded in data/raw, so that other files there, once seen, rerun the stages that follow.
 """
 
-import hashlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -17,6 +14,7 @@ from pipeline.datasets.sources import External
 from pipeline.download.archives import DISTRIBUTIONS
 from pipeline.download.checksum import record_file, recorded, verify
 from pipeline.download.disk import writing
+from pipeline.download.inventory import inventory
 from pipeline.download.provide import provide
 from pipeline.download.unpack import unpack
 from pipeline.errors import InputError
@@ -70,20 +68,6 @@ def unpack_embedded(zipped: Path, folder: Path) -> None:
     except InputError as error:
         raise InputError(f"{error} (git checkout {zipped.parent} restores it)") from None
     unpack(zipped, folder, limit=EMBEDDED_LIMIT)
-
-
-def inventory(root: Path, folders: tuple[Path, ...]) -> dict[str, str | int]:
-    """Count the files of these folders of `root` and hash their sorted names and sizes."""
-    lines = sorted(line for folder in folders for line in _listing(root, folder))
-    digest = hashlib.sha256(os.fsencode("\n".join(lines))).hexdigest()
-    return {"files": len(lines), "sha256_of_names_and_sizes": digest}
-
-
-def _listing(root: Path, folder: Path) -> Iterator[str]:
-    """Name and size of each file below a folder of `root`."""
-    for path in (root / folder).rglob("*"):
-        if path.is_file():
-            yield f"{path.relative_to(root).as_posix()} {path.stat().st_size}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 import hashlib
 import json
-import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -110,11 +109,6 @@ def test_the_inventory_is_the_same_elsewhere_and_changes_with_a_file(
     assert inventory() == first
     (tmp_path / "moved/VOCdevkit/VOC2007/JPEGImages/000001.jpg").write_bytes(b"")
     assert inventory() != first
-
-
-def test_a_file_name_that_is_no_utf_8_is_inventoried(tmp_path):
-    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).touch()
-    assert stages.download.inventory(tmp_path, (Path(),))["files"] == 1
 
 
 def test_without_a_root_the_data_set_is_downloaded(photographs, tiny_voc, tmp_path, monkeypatch):
