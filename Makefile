@@ -3,16 +3,20 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help repro test paper
+.PHONY: help repro complete test paper
 
 help:
 	@echo "make repro   run the whole pipeline: data, training, evaluation, tables (reports/index.html)"
+	@echo "make complete   the same with every method of the tables, and the ablations of SPG"
 	@echo "make test    run the tests"
 	@echo "make paper   run a table of the papers on their own data: make paper TABLE=spn-2;"
 	@echo "             VARIANT=vgg16 for one of its runs, DRY=1 to be told what it takes (TFLOPS=20)"
 
 repro: $(READY)
 	$(BIN)/dvc repro
+
+complete: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m paper.complete
 
 test: $(READY)
 	$(BIN)/python -m pytest

@@ -1,6 +1,6 @@
 """Mean and standard deviation of the scores over seeds, of any setting, in a clone of its own.
 
-    python benchmarks/seeds.py --seeds 0 1 2 --set data.multi=voc2007 --set input.size=256 \
+    python -m benchmarks.seeds --seeds 0 1 2 --set data.multi=voc2007 --set input.size=256 \
         evaluate_cam@multi evaluate_spn@multi
 
 Each seed is one `dvc exp run` of the named stages and all that they need, in a temporary clone of
@@ -8,7 +8,6 @@ the last commit; the checkout is left alone. It prints one row per score and a c
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -19,6 +18,9 @@ from statistics import mean, stdev
 from typing import Any
 
 import pandas as pd
+
+from pipeline.reporting.catalogue import FURTHER
+from pipeline.reporting.tables import read_scores
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -46,20 +48,19 @@ def run_seed(clone: Path, seed: int, settings: list[str], targets: list[str]) ->
     environment = os.environ | {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
     command = [str(python), "-m", "dvc", "exp", "run", "--quiet", *changes, *targets]
     subprocess.run(command, cwd=clone, env=environment, check=True)
-    models = [target.partition("_")[2].replace("@", "_") for target in targets]
-    files = [clone / "data/scores" / f"{model}.json" for model in models]
-    rows = [
-        (model, name, value)
-        for model, file in zip(models, files, strict=True)
-        for name, value in numbers(json.loads(file.read_text()))
-    ]
+    further = {stage: name for name, stage in FURTHER.items()}
+    names = [further.get(t, t.partition("_")[2].replace("@", "_")) for t in targets]
+    scores = read_scores(clone / "data/scores" / f"{name}.json" for name in names)
+    rows = [(model, name, value) for model, own in scores.items() for name, value in numbers(own)]
     return pd.DataFrame(rows, columns=["model", "score", "value"])
 
 
 def numbers(scores: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Yield (dotted name, value) of every number in nested `scores`."""
+    """Yield (dotted name, value) of every number in nested `scores`, without the intervals."""
     for name, value in scores.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and "value" in value:
+            yield f"{prefix}{name}", float(value["value"])
+        elif isinstance(value, dict):
             yield from numbers(value, f"{prefix}{name}.")
         elif isinstance(value, int | float) and name != "seed":
             yield f"{prefix}{name}", float(value)

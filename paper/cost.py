@@ -19,6 +19,7 @@ from pipeline.models.interface import Localization, Localizer
 from pipeline.models.networks.network import Network
 from pipeline.models.networks.registry import find
 from pipeline.models.spg import SelfProducedGuidance
+from pipeline.models.spn import SoftProposalNetwork
 from pipeline.params import Params, TrainParams
 
 PACKED_BYTES_PER_PIXEL = 0.35
@@ -92,9 +93,15 @@ def schedule(model: str, params: Params) -> TrainParams:
 
 
 def meta_network(model: str, classes: int, params: Params) -> nn.Module:
-    """Return the network without memory for its weights."""
+    """Return the network without memory for its weights.
+
+    The Soft Proposal, which looks at values, and is less than 1 % of the arithmetic, is left out.
+    """
     with torch.device("meta"):
-        return registry.find(model).build(Backbone(params.backbone), classes, params).train()
+        network = registry.find(model).build(Backbone(params.backbone), classes, params).train()
+    if isinstance(network, SoftProposalNetwork):
+        network.proposal_maps = super(SoftProposalNetwork, network).proposal_maps  # type: ignore[method-assign]
+    return network
 
 
 def meta_image(params: Params) -> Tensor:

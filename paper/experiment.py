@@ -1,6 +1,6 @@
 """One run of a table: its values, its command, and what it makes of params.yaml."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from paper.settings import FILE, Run, Settings, Value, listing, problems
 from pipeline.errors import InputError
 from pipeline.models import registry
-from pipeline.params import Params
+from pipeline.params import MethodsParams, Params
+from pipeline.reporting.catalogue import FURTHER
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Experiment:
     Attributes:
         table, variant: their names, e.g. "spn-2" and "vgg16".
         values: dotted key of params.yaml -> (value, source).
-        rows: see `Run`.
+        rows, further: see `Run`.
     """
 
     table: str
@@ -27,6 +28,7 @@ class Experiment:
     models: tuple[str, ...]
     values: Mapping[str, tuple[Value, str]]
     rows: Mapping[str, str]
+    further: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -40,7 +42,7 @@ class Experiment:
         """
         changes = (f"{key}={_written(value)}" for key, (value, _) in self.values.items())
         flagged = [word for change in changes for word in ("-S", change)]
-        targets = [target(model) for model in self.models]
+        targets = [target(name) for name in (*self.models, *self.further)]
         return ["dvc", "exp", "run", "--name", self.name, *flagged, *targets]
 
     def applied(self, params: Params) -> Params:
@@ -64,7 +66,7 @@ class Experiment:
 
 def target(model: str) -> str:
     """Return the stage that evaluates `model`: "evaluate_spn@multi" of "spn_multi"."""
-    return registry.find(model).stage.replace("train_", "evaluate_", 1)
+    return FURTHER.get(model) or registry.find(model).stage.replace("train_", "evaluate_", 1)
 
 
 def experiments(settings: Settings, table: str) -> tuple[Experiment, ...]:
@@ -73,7 +75,14 @@ def experiments(settings: Settings, table: str) -> tuple[Experiment, ...]:
         asked = f"TABLE={table} is none of these" if table else "name a TABLE, one of these"
         raise InputError(f"{asked}:\n{listing(settings)}")
     return tuple(
-        Experiment(table, variant, tuple(run.models), _values(settings, run), run.rows)
+        Experiment(
+            table,
+            variant,
+            tuple(run.models),
+            _values(settings, run) | switched(run.further),
+            run.rows,
+            tuple(run.further),
+        )
         for variant, run in settings.tables[table].runs.items()
     )
 
@@ -104,6 +113,13 @@ def _values(settings: Settings, run: Run) -> dict[str, tuple[Value, str]]:
         for group in [*groups, *run.values]
         for key, value in group.values.items()
     }
+
+
+def switched(names: Iterable[str]) -> dict[str, tuple[Value, str]]:
+    """Return the values that switch on those methods that are among `names`, and off the others."""
+    wanted = set(names)
+    source = "the methods of the table, and no others"
+    return {f"methods.{name}": (name in wanted, source) for name in MethodsParams.model_fields}
 
 
 def _leaves(block: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Value]]:

@@ -77,6 +77,8 @@ def _weights(params: Params) -> str:
 
 
 def _time(run: PlannedRun, settings: Settings, tflops: float) -> Iterator[str]:
+    if run.experiment.further:
+        yield f"Besides, in no estimate: {', '.join(run.experiment.further)}"
     yield f"GPU time (estimate at a sustained {tflops:g} TFLOP/s; TFLOPS=... for another):"
     for each in run.costs:
         images = settings.data_sets[cost.data_set(each.model, run.params)]

@@ -34,7 +34,7 @@ def keep(experiment: Experiment, params: Params) -> None:
     record = {
         "command": experiment.command(),
         "params": params.model_dump(),
-        "scores": read_scores({model: scores_file(model) for model in experiment.models}),
+        "scores": read_scores(map(scores_file, (*experiment.models, *experiment.further))),
     }
     write_json(record_file(experiment), record)
 
@@ -45,14 +45,14 @@ def write(every: tuple[Experiment, ...], notes: list[str]) -> str:
     Args:
         every: all experiments of the table; those that never ended are named as missing.
     """
-    filled = combined(every, notes)
+    table = next(table for table in TABLES if table.id == every[0].table)
+    filled = combined(table, every, notes)
     write_tables([filled], FOLDER)
     return markdown(filled)
 
 
-def combined(every: tuple[Experiment, ...], notes: list[str]) -> FilledTable:
-    """Return the table with the cells of each kept run, and a note on each run."""
-    table = next(table for table in TABLES if table.id == every[0].table)
+def combined(table: Table, every: tuple[Experiment, ...], notes: list[str]) -> FilledTable:
+    """Return `table` with the cells of each kept run, and a note on each run."""
     records = {e.variant: _record(e) for e in every if record_file(e).exists()}
     parts = {
         e.variant: fill_table(_own_rows(table, e), records[e.variant]["scores"])
@@ -84,10 +84,13 @@ def _record(experiment: Experiment) -> dict[str, Any]:
 
 
 def _own_rows(table: Table, experiment: Experiment) -> Table:
-    """`table` with the lines of the experiment's models, under the experiment's row names."""
-    own = (line for line in table.measured if line.model in experiment.models)
-    renamed = (replace(line, row=experiment.rows.get(line.row, line.row)) for line in own)
-    return replace(table, measured=tuple(renamed))
+    """`table` with its lines under the experiment's row names; an ablation has no others."""
+    lines = (
+        replace(line, row=experiment.rows.get(line.row, line.row))
+        for line in table.measured
+        if not experiment.rows or line.row in experiment.rows
+    )
+    return replace(table, measured=tuple(lines))
 
 
 def _note(experiment: Experiment, record: dict[str, Any] | None) -> str:

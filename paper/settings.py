@@ -9,11 +9,11 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import InputError
 from pipeline.params import Section
-from pipeline.reporting.catalogue import TABLES
+from pipeline.reporting.catalogue import FURTHER, TABLES
 
 FILE = Path(__file__).with_name("settings.yaml")
 
-Value = bool | int | float | str | list[int]
+Value = bool | int | float | str | list[int] | list[str]
 
 
 class Sourced(Section):
@@ -36,11 +36,13 @@ class Run(Section):
 
     Attributes:
         blocks: names of shared values; the later block wins, then the run's own `values`.
+        further: names of other scores files that are wanted; their methods are switched on.
         rows: row of the catalogue -> the row that it is here; for ablations.
     """
 
     blocks: list[str]
     models: list[str]
+    further: list[str] = []
     values: list[Sourced] = []
     rows: dict[str, str] = {}
 
@@ -66,6 +68,9 @@ class Settings(Section):
                 for block in run.blocks:
                     if block not in self.blocks:
                         raise ValueError(f"{table}-{variant}: there is no block {block}")
+                for name in run.further:
+                    if name not in FURTHER:
+                        raise ValueError(f"{table}-{variant}: there are no scores {name}")
         return self
 
 

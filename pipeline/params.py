@@ -177,10 +177,86 @@ class SpgParams(MaskThresholds):
     train: TrainParams
 
 
+class MethodsParams(Section):
+    """Which of the methods that the papers compare with are run besides."""
+
+    has: bool
+    acol: bool
+    oquab: bool
+    wsddn: bool
+    selective_search: bool
+    edge_boxes: bool
+    rpn: bool
+
+
+class HasParams(Section):
+    """Hide-and-Seek."""
+
+    patch: Count
+    probability: Fraction
+
+
+class AcolParams(Section):
+    """Adversarial Complementary Learning."""
+
+    erase_above: OpenFraction
+
+
+class WsddnParams(Section):
+    """Weakly supervised deep detection network."""
+
+    boxes: Count
+    grid: Count
+    hidden: Count
+    train: TrainParams
+
+
+class EdgeBoxesParams(Section):
+    """EdgeBoxes."""
+
+    boxes: Count
+
+
+class RpnParams(Section):
+    """The supervised region proposal network."""
+
+    boxes: Count
+    train: TrainParams
+
+
+class RankingParams(Section):
+    """Classifiers whose ranking of the classes replaces SPG's own."""
+
+    classifiers: list[str]
+    fine_tune: bool
+    train: TrainParams
+
+
+SaliencyMethod = Literal[
+    "gradient",
+    "deconvolution",
+    "guided_backpropagation",
+    "lrp",
+    "grad_cam",
+    "mwp",
+    "c_mwp",
+    "feedback",
+]
+
+
+class SaliencyParams(Section):
+    """Maps of the trained CAM networks by other methods."""
+
+    methods: list[SaliencyMethod]
+    excitation_stride: Count
+    feedback_iterations: Count
+
+
 class EvaluateParams(Section):
     """The protocol."""
 
     batch_size: Count
+    resamples: Count
     pointing_rule: Literal["box", "disc"]
     pointing_tolerance: NonNegative
     prediction_tolerance: NonNegative
@@ -199,6 +275,14 @@ class Params(Section):
     input: InputParams
     spn: SpnParams
     spg: SpgParams
+    methods: MethodsParams
+    has: HasParams
+    acol: AcolParams
+    wsddn: WsddnParams
+    edge_boxes: EdgeBoxesParams
+    rpn: RpnParams
+    ranking: RankingParams
+    saliency: SaliencyParams
     evaluate: EvaluateParams
 
     @model_validator(mode="after")

@@ -12,15 +12,21 @@ from pipeline.params import Params
 from pipeline.protocol.pairs import StoredPairs
 from pipeline.protocol.scores import SCORED_SPLITS, scores_of
 from stages import run
+from stages.off import score_nothing, switched_off
 from stages.paths import predictions_file, scores_file, split_folder, weights_file
 
 
 def evaluate(params: Params, model: str) -> None:
     """Write data/predictions/<model>.arrow and data/scores/<model>.json.
 
+    Of a method that is switched off they hold no image and no score.
+
     Raises:
-        InputError: no such model, a missing or foreign input, values that are not finite.
+        InputError: no such model, a missing or foreign input, values that are not finite, nothing
+            to score.
     """
+    if switched_off(params, model):
+        return score_nothing(model)
     track, path = registry.find(model).track, predictions_file(model)
     splits = {name: PackedSplit(split_folder(track, name)) for name in SCORED_SPLITS[track]}
     test = splits["test"]

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import TypedDict
 
 RAW = Path("data/raw")
 PACKED = Path("data/packed")
@@ -35,12 +36,27 @@ def predictions_file(model: str) -> Path:
     return Path("data/predictions") / f"{model}.arrow"
 
 
+def proposals_file(method: str) -> Path:
+    """Boxes that a method proposes."""
+    return Path("data/proposals") / f"{method}.arrow"
+
+
 def scores_file(model: str) -> Path:
     """Metrics of a network."""
     return Path("data/scores") / f"{model}.json"
 
 
-def training_files(model: str, track: str) -> dict[str, Path]:
+class TrainingFiles(TypedDict):
+    """The files of one training, as `pipeline.training.fit.fit` names them."""
+
+    split: Path
+    backbone: Path
+    weights: Path
+    history: Path
+    scratch: Path
+
+
+def training_files(model: str, track: str) -> TrainingFiles:
     """The files of one training, as `pipeline.training.fit.fit` names them."""
     return {
         "split": split_folder(track, "train"),

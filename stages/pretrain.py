@@ -3,19 +3,16 @@
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
-from accelerate.utils import set_seed
 from PIL import Image
 from torch import nn
 
 from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
-from pipeline.fingerprint import fingerprint
 from pipeline.models.backbones import Classifier, skeleton
 from pipeline.models.pretrained import imagenet_classifier, verify
 from pipeline.models.weights import save_first_weights
 from pipeline.params import Params
-from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.loop import train
+from pipeline.training.fit import resume
 from pipeline.training.losses import Classification
 from stages import run
 from stages.paths import BACKBONE, SCRATCH, split_folder
@@ -44,14 +41,16 @@ def train_from_scratch(params: Params, features: nn.Module) -> None:
     It learns the classes of the single-label track.
     """
     split = PackedSplit(split_folder("single", "train"))
-    set_seed(params.seed)
-    objective = Classification(Classifier(params.backbone.name, len(split.classes)))
-    settings = [s.model_dump() for s in (params.input, params.backbone, params.pretrain)]
-    key = fingerprint([params.seed, *settings, split.digest], [])
-    checkpoints = Checkpoints(SCRATCH / f"backbone-{key}")
-    train(objective, split, params.input, params.pretrain.train, params.seed, checkpoints)
-    save_first_weights(objective.get_submodule("network.backbone"), features, BACKBONE)
-    checkpoints.remove()
+    trained = resume(
+        lambda: Classification(Classifier(params.backbone.name, len(split.classes))),
+        split,
+        params,
+        (params.backbone, params.pretrain),
+        params.pretrain.train,
+        SCRATCH / "backbone",
+    )
+    save_first_weights(trained.module.get_submodule("network.backbone"), features, BACKBONE)
+    trained.checkpoints.remove()
 
 
 def check_picture(member: str) -> Image.Image:

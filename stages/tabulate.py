@@ -5,10 +5,11 @@ from pipeline.files import write_json
 from pipeline.localization.predictions import read_predictions
 from pipeline.params import Params
 from pipeline.reporting import examples
-from pipeline.reporting.catalogue import MODELS
+from pipeline.reporting.catalogue import FURTHER, MODELS
 from pipeline.reporting.figures import draw_examples, draw_history, read_history
 from pipeline.reporting.html import Picture, write_page
 from pipeline.reporting.metrics_json import metrics
+from pipeline.reporting.per_class import write_per_class
 from pipeline.reporting.tables import Scores, fill, read_scores, score, write_tables
 from stages import run
 from stages.paths import REPORTS, history_file, predictions_file, scores_file, split_folder
@@ -23,10 +24,11 @@ def tabulate(params: Params) -> None:
     Raises:
         InputError: an input is missing or lacks a score; the message names the stage to run.
     """
-    scores = read_scores({model: scores_file(model) for model in MODELS})
+    scores = read_scores(scores_file(name) for name in (*MODELS, *FURTHER))
     tables = fill(scores)
     pictures = [multi_picture(), single_picture(scores), history_picture()]
     write_tables(tables, REPORTS / "tables")
+    write_per_class(scores, REPORTS / "tables/per-class.csv")
     write_json(REPORTS / "metrics.json", metrics(tables))
     write_page(REPORTS / "index.html", tables, pictures, params.model_dump())
 

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from pipeline.errors import InputError
 from pipeline.params import load
+from pipeline.reporting.catalogue import FURTHER, TABLES
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = {
@@ -30,7 +31,7 @@ TINY = {
         "warmup_epochs": 0,
         "train": {"epochs": 1},
     },
-    "evaluate": {"ten_crop": False},
+    "evaluate": {"ten_crop": False, "resamples": 20},
 }
 ENVIRONMENT = os.environ | {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -74,6 +75,11 @@ def merge(target: dict, changes: dict) -> None:
             merge(target[key], value)
         else:
             target[key] = value
+
+
+def scores_of(folder: Path, name: str) -> dict:
+    """Return the content of a scores file."""
+    return json.loads((folder / f"data/scores/{name}.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +138,25 @@ def test_an_experiment_reruns_only_what_depends_on_its_parameter(project: Path) 
     dvc(project, "metrics", "diff")
     call(project, "git", "checkout", "--", ".")
     dvc(project, "checkout", "--quiet")
+
+
+def test_every_method_that_is_off_by_default_can_be_switched_on(project: Path) -> None:
+    methods = load(project / "params.yaml").methods.model_dump()
+    assert set(methods.values()) == {False}
+    settings = [f"methods.{name}=true" for name in methods]
+    settings.append("ranking.classifiers=[tf_efficientnet_lite0]")
+    dvc(project, "exp", "run", *(word for setting in settings for word in ("-S", setting)))
+    tables = {path.stem: path.read_text() for path in (project / "reports/tables").glob("*.md")}
+    empty = [name for name in FURTHER if scores_of(project, name) == {}]
+    call(project, "git", "checkout", "--", ".")
+    dvc(project, "checkout", "--quiet")
+    assert empty == []
+    for table in TABLES:
+        measured = tables[table.id].split("## Published")[0]
+        rows = {line.row for line in table.measured if "{" not in line.row}
+        assert [row for row in rows if f"| {row} |" not in measured] == [], table.id
+    off = [name for name in methods if scores_of(project, name) == {}]
+    assert off == list(methods)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """Running a trained network over a packed split."""
 
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, StackDataset
 
 from pipeline.datasets.record import Record
 from pipeline.datasets.store import PackedSplit
@@ -18,6 +20,9 @@ from pipeline.training.batches import to_tensor, warp, workers
 
 RANKED = 5
 """On the single-label track maps are kept for the true class and this many top ones."""
+
+CROPS = 10
+"""Views of an image that its class scores are averaged over: five crops, and each mirrored."""
 
 
 class WholeImages(Dataset[Tensor]):
@@ -33,19 +38,12 @@ class WholeImages(Dataset[Tensor]):
         return to_tensor(warp(self.split[index].image, self.size))
 
 
-class TenCrops(WholeImages):
-    """Four corners and centre of the image warped to size + margin, and mirrored, (10, 3, S, S)."""
-
-    def __init__(self, split: PackedSplit, params: InputParams) -> None:
-        super().__init__(split, params.size)
-        self.margin = params.margin
-
-    def __getitem__(self, index: int) -> Tensor:
-        full = to_tensor(warp(self.split[index].image, self.size + self.margin))
-        far, middle = self.margin, self.margin // 2
-        corners = [(0, 0), (0, far), (far, 0), (far, far), (middle, middle)]
-        crops = torch.stack([full[:, y : y + self.size, x : x + self.size] for y, x in corners])
-        return torch.cat([crops, crops.flip(3)])
+def ten_crops(images: Tensor, size: int) -> Tensor:
+    """Cut images (B, 3, F, F) into four corners and centre, and mirror them: (B, 10, 3, S, S)."""
+    far = images.shape[-1] - size
+    corners = [(0, 0), (0, far), (far, 0), (far, far), (far // 2, far // 2)]
+    crops = torch.stack([images[..., y : y + size, x : x + size] for y, x in corners], dim=1)
+    return torch.cat([crops, crops.flip(4)], dim=1)
 
 
 @torch.inference_mode()
@@ -65,22 +63,37 @@ def predict(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = network.eval().to(device)
     localizer = cast(Localizer, network)
-    batch_size, many = protocol.batch_size, protocol.ten_crop and split.task == "single"
-    loader = DataLoader(WholeImages(split, params.size), batch_size, num_workers=workers())
-    scores = crop_scores(network, split, params, batch_size, device) if many else None
-    index = 0
-    for images in loader:
-        found = localizer.localize(images.to(device))
-        for row in range(len(images)):
-            record = split[index]
-            own = next(scores) if scores else own_scores(found.logits[row], split.task)
-            yield _prediction(record, split, own, found, row)
-            index += 1
+    many = protocol.ten_crop and split.task == "single"
+    sizes = (params.size, params.size + params.margin) if many else (params.size,)
+    # One loader for both sizes. Crops are cut on the device: they would take eight times the memory
+    # on their way from the processes that decode.
+    images = StackDataset(*(WholeImages(split, size) for size in sizes))
+    records = iter(split)
+    for whole, *larger in DataLoader(images, protocol.batch_size, num_workers=workers()):
+        found = localizer.localize(whole.to(device))
+        if many:
+            scores = crop_probabilities(network, larger[0].to(device), params.size)
+        else:
+            scores = own_scores(found.logits, split.task)
+        yield from _predictions(list(islice(records, len(whole))), split, scores, found)
 
 
 def own_scores(logits: Tensor, task: str) -> Tensor:
-    """Return softmax probabilities (C,) for task "single", the logits otherwise."""
-    return logits.softmax(0) if task == "single" else logits
+    """Return softmax probabilities (B, C) for task "single", the logits otherwise."""
+    return logits.softmax(1) if task == "single" else logits
+
+
+def crop_probabilities(network: nn.Module, images: Tensor, size: int) -> Tensor:
+    """Return the mean softmax (B, C) over ten crops of images (B, 3, F, F).
+
+    A pass takes the crops of a tenth of the images, and so about as much memory as whole images do.
+    """
+    parts = images.split(max(1, len(images) // CROPS))
+    means = []
+    for part in parts:
+        probabilities = network(ten_crops(part, size).flatten(0, 1)).softmax(1)
+        means.append(probabilities.unflatten(0, (-1, CROPS)).mean(1))
+    return torch.cat(means)
 
 
 def crop_scores(
@@ -91,38 +104,52 @@ def crop_scores(
     device: torch.device,
 ) -> Iterator[Tensor]:
     """Yield each image's mean softmax over ten crops, (C,)."""
-    crops = DataLoader(TenCrops(split, params), max(1, batch_size // 10), num_workers=workers())
-    for images in crops:
-        probabilities = network(images.flatten(0, 1).to(device)).softmax(1)
-        yield from probabilities.unflatten(0, (-1, 10)).mean(1)
+    images = WholeImages(split, params.size + params.margin)
+    for larger in DataLoader(images, batch_size, num_workers=workers()):
+        yield from crop_probabilities(network, larger.to(device), params.size)
 
 
-def _prediction(
-    record: Record, split: PackedSplit, scores: Tensor, found: Localization, row: int
-) -> Prediction:
-    classes = _kept_classes(record, scores, split)
-    proposals = found.proposal_maps
-    prediction = Prediction(
-        id=record.id,
-        split=split.split,
-        scores=scores.float().cpu().numpy(),
-        map_classes=classes.cpu().numpy(),
-        maps=found.response_maps[row, classes].float().cpu().numpy(),
-        proposal_map=None if proposals is None else proposals[row].float().cpu().numpy(),
-        guidance={name: maps[row].float().cpu().numpy() for name, maps in found.guidance.items()},
-    )
-    if not (np.isfinite(prediction.scores).all() and np.isfinite(prediction.maps).all()):
-        raise InputError(
-            f"image {record.id} ({split.split}): the network gives values that are not finite; "
-            "its weights are damaged or diverged: train it again at lower learning rates"
+def _predictions(
+    records: list[Record], split: PackedSplit, scores: Tensor, found: Localization
+) -> Iterator[Prediction]:
+    """Yield the predictions of a batch, which leaves the device in one piece."""
+    kept = _kept_classes(records, scores, split)
+    counts = [len(classes) for classes in kept]
+    rows = torch.arange(len(kept)).repeat_interleave(torch.tensor(counts))
+    classes = torch.tensor(list(chain(*kept)), dtype=torch.long)
+    chosen = found.response_maps[rows.to(scores.device), classes.to(scores.device)]
+    maps = np.split(_array(chosen), np.cumsum(counts)[:-1])
+    values = _array(scores)
+    proposals = None if found.proposal_maps is None else _array(found.proposal_maps)
+    guidance = {name: _array(branch) for name, branch in found.guidance.items()}
+    for row, record in enumerate(records):
+        prediction = Prediction(
+            id=record.id,
+            split=split.split,
+            scores=values[row],
+            map_classes=np.array(kept[row], dtype=np.int64),
+            maps=maps[row],
+            proposal_map=None if proposals is None else proposals[row],
+            guidance={name: branch[row] for name, branch in guidance.items()},
         )
-    return prediction
+        if not (np.isfinite(prediction.scores).all() and np.isfinite(prediction.maps).all()):
+            raise InputError(
+                f"image {record.id} ({split.split}): the network gives values that are not finite; "
+                "its weights are damaged or diverged: train it again at lower learning rates"
+            )
+        yield prediction
 
 
-def _kept_classes(record: Record, scores: Tensor, split: PackedSplit) -> Tensor:
-    """Return the classes (k,) whose maps are kept, ascending."""
+def _array(values: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = values.float().cpu().numpy()
+    return array
+
+
+def _kept_classes(records: list[Record], scores: Tensor, split: PackedSplit) -> list[list[int]]:
+    """Return the classes whose maps are kept, ascending, for each image of a batch."""
+    count = scores.shape[1]
     if split.task == "multi":
-        everything = torch.arange(len(scores))
-        return everything if split.split == "test" else everything[list(record.labels)]
-    best = scores.topk(min(RANKED, len(scores))).indices.tolist()
-    return torch.tensor(sorted({*best, *record.labels}))
+        everything = split.split == "test"
+        return [list(range(count)) if everything else list(record.labels) for record in records]
+    best = scores.topk(min(RANKED, count)).indices.tolist()
+    return [sorted({*top, *r.labels}) for top, r in zip(best, records, strict=True)]

@@ -27,6 +27,9 @@ _SCHEMA = pa.schema(
         ("guidance", pa.map_(pa.string(), _MAP)),
     ]
 )
+EVALUATE = "--glob 'evaluate*'"
+"""What `dvc repro` runs to make the predictions of all networks."""
+
 _BATCH = 64
 _NO_MAPS = np.zeros((0, 1, 1), np.float32)
 
@@ -77,10 +80,14 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
             flush()
 
 
-def read_predictions(path: Path, split: str) -> Iterator[Prediction]:
-    """Yield the predictions of one split; InputError when `path` is missing or no such file."""
+def read_predictions(path: Path, split: str, stages: str = EVALUATE) -> Iterator[Prediction]:
+    """Yield the predictions of one split.
+
+    Raises:
+        InputError: `path` is missing or no such file; tells to run `stages`, which make it.
+    """
     if not path.exists():
-        raise InputError(f"{path}: not found; run `dvc repro --glob 'evaluate*'`")
+        raise InputError(f"{path}: not found; run `dvc repro {stages}`")
     try:
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
             for index in range(reader.num_record_batches):
@@ -88,9 +95,7 @@ def read_predictions(path: Path, split: str) -> Iterator[Prediction]:
                 for row in batch.filter(pc.equal(batch["split"], split)).to_pylist():
                     yield _prediction(row)
     except pa.ArrowInvalid:
-        raise InputError(
-            f"{path}: not a predictions file; run `dvc repro -f --glob 'evaluate*'`"
-        ) from None
+        raise InputError(f"{path}: not a predictions file; run `dvc repro -f {stages}`") from None
 
 
 def _row(prediction: Prediction) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Box localization: CorLoc, and the GT-known, top-1, top-5 and top-5* errors.
+"""Box localization: CorLoc, MaxBoxAcc, and the GT-known, top-1, top-5 and top-5* errors.
 
 On single-label data a predicted (class, box) counts only if both are right, so the map of an
 image's own label decides every error: which of its 256 threshold boxes hit (`level_hits`),
@@ -14,9 +14,13 @@ from pipeline.errors import InputError
 from pipeline.localization.boxes import LEVELS, iou_xyxy
 from pipeline.metrics.average_precision import mean_of_defined
 from pipeline.metrics.classification import class_accuracy
+from pipeline.metrics.weights import positive_weight_array
 
 MIN_IOU = 0.5
-"""A box is right from this IoU on, the value itself included; the rule of every metric here."""
+"""A box is right from this IoU on, the value itself included; all metrics but MaxBoxAccV2."""
+
+V2_MIN_IOUS = (0.3, 0.5, 0.7)
+"""The same for MaxBoxAccV2, which takes the mean over the three."""
 
 
 class LocalizationErrors(TypedDict):
@@ -29,20 +33,24 @@ class LocalizationErrors(TypedDict):
 
 
 def is_located(box_xyxy: ArrayLike, boxes_xyxy: ArrayLike) -> bool:
-    """Tell whether a predicted (4,) box has IoU >= 0.5 with any of (n, 4) boxes; False for none."""
+    """Tell whether a predicted (4,) box has IoU >= 0.5 with any of (n, 4) boxes; False for none.
+
+    A box of no area overlaps nothing, itself included.
+    """
     return bool((iou_xyxy(np.asarray(box_xyxy)[None], boxes_xyxy) >= MIN_IOU).any())
 
 
 def cor_loc(
-    labels: ArrayLike, located: ArrayLike, classes: int
+    labels: ArrayLike, located: ArrayLike, classes: int, weights: ArrayLike | None = None
 ) -> tuple[float, NDArray[np.float64]]:
     """Return CorLoc, the mean over classes, and its per-class values (classes,), in percent.
 
     One entry per positive (image, class) pair: `labels` (n,) its class, `located` (n,) the answer
-    of `is_located` for the boxes of that class (SPN Table 4). A class without pairs is NaN and left
-    out of the mean. Raises InputError as `class_accuracy` does.
+    of `is_located` for the boxes of that class (SPN Table 4), `weights` (n,) how often its image
+    counts. A class without pairs is NaN and left out of the mean. Raises InputError as
+    `class_accuracy` does.
     """
-    per_class = class_accuracy(labels, located, classes)
+    per_class = class_accuracy(labels, located, classes, weights)
     return mean_of_defined(per_class), per_class
 
 
@@ -85,27 +93,58 @@ def select_second_threshold(hits: ArrayLike, first: int) -> int:
 
 
 def localization_errors(
-    hits: ArrayLike, ranks: ArrayLike, first: int, second: int
+    hits: ArrayLike,
+    ranks: ArrayLike,
+    first: int,
+    second: int,
+    weights: ArrayLike | None = None,
 ) -> LocalizationErrors:
     """Return the localization errors, in percent, of n single-label images (SPN T5-6, SPG T1-3).
 
     `hits` (n, 256) from `level_hits`; `ranks` (n,) from `label_ranks`, of the same or another
     classifier (SPG Table 3). GT-known takes the box at level `first` whatever the rank; top-1 and
     top-5 also need rank 0 and rank 0..4. Top-5* spends its five boxes on three classes: levels
-    `first` and `second` for ranks 0 and 1, `first` for rank 2 (SPG Sec. 4.2). Raises InputError
-    for no images, unequal lengths or another shape.
+    `first` and `second` for ranks 0 and 1, `first` for rank 2 (SPG Sec. 4.2). `weights` (n,) say
+    how often each image counts. Raises InputError for unequal lengths or another shape, or as
+    `positive_weight_array` does.
     """
     every, rank = _hits_array(hits), np.asarray(ranks)
     if rank.shape != every.shape[:1]:
         raise InputError(f"ranks {rank.shape} must give one rank for each of {len(every)} images")
+    weight = positive_weight_array(weights, len(every))
     box, either_box = every[:, first], every[:, first] | every[:, second]
     star = ((rank < 2) & either_box) | ((rank == 2) & box)
     return {
-        "gt_known": _error(box),
-        "top_1": _error((rank < 1) & box),
-        "top_5": _error((rank < 5) & box),
-        "top_5_star": _error(star),
+        "gt_known": _error(box, weight),
+        "top_1": _error((rank < 1) & box, weight),
+        "top_5": _error((rank < 5) & box, weight),
+        "top_5_star": _error(star, weight),
     }
+
+
+def max_box_acc(hits: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Return MaxBoxAcc, in percent, of n images (Choe et al., CVPR 2020, Sec. 4.1).
+
+    `hits` (n, 256) from `level_hits`: the largest component's box, right from IoU 0.5 on. The
+    threshold is the best one for the judged images themselves: that is their protocol. At the one
+    chosen on validation images the same accuracy is 100 - `gt_known` of `localization_errors`.
+    `weights` (n,) say how often each image counts. Raises InputError for another shape, or
+    as `positive_weight_array` does.
+    """
+    every = _hits_array(hits)
+    weight = positive_weight_array(weights, len(every))
+    return float(100 * (weight @ every).max() / weight.sum())
+
+
+def max_box_acc_v2(best_ious: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Return MaxBoxAccV2, in percent: the mean of MaxBoxAcc with IoU 0.3, 0.5 and 0.7.
+
+    `best_ious` (n, 256) from `best_component_ious`: all components above a threshold are answers
+    and the best of them counts. Each IoU has its own best threshold (Choe et al., arXiv 2007.04178,
+    and their wsolevaluation). `weights` and errors as for `max_box_acc`.
+    """
+    ious = np.asarray(best_ious)
+    return float(np.mean([max_box_acc(ious >= least, weights) for least in V2_MIN_IOUS]))
 
 
 def _hits_array(hits: ArrayLike) -> NDArray[np.bool_]:
@@ -115,5 +154,5 @@ def _hits_array(hits: ArrayLike) -> NDArray[np.bool_]:
     return array
 
 
-def _error(correct: NDArray[np.bool_]) -> float:
-    return float(100 * (~correct).mean())
+def _error(correct: NDArray[np.bool_], weight: NDArray[np.float64]) -> float:
+    return float(100 * weight[~correct].sum() / weight.sum())

@@ -5,20 +5,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import InputError
 from pipeline.metrics.average_precision import class_average_precision, mean_of_defined
+from pipeline.metrics.weights import positive_weight_array, weight_array
 
 
 def mean_average_precision(
-    scores: ArrayLike, targets: ArrayLike
+    scores: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None
 ) -> tuple[float, NDArray[np.float64]]:
     """Return the mean AP and the AP of each class, in percent, of multi-label scores.
 
     `scores` (n, C); `targets` (n, C) in {1: present, 0: absent, -1: ignored}, -1 being VOC's
     images that show a class only as `difficult`. Classes without a positive have AP NaN and
-    are left out of the mean, which is NaN if there are no others. Raises InputError as
-    `class_average_precision` does.
+    are left out of the mean, which is NaN if there are no others. `weights` (n,) say how often each
+    image counts. Raises InputError as `class_average_precision` does.
     """
     everywhere = np.ones(np.shape(targets), dtype=bool)
-    per_class = 100 * class_average_precision(scores, targets, everywhere)
+    per_class = 100 * class_average_precision(scores, targets, everywhere, weights)
     return mean_of_defined(per_class), per_class
 
 
@@ -44,31 +45,36 @@ def label_ranks(scores: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
     return ranks
 
 
-def top_k_error(scores: ArrayLike, labels: ArrayLike, k: int) -> float:
+def top_k_error(ranks: ArrayLike, k: int, weights: ArrayLike | None = None) -> float:
     """Return the percentage of images whose label is not among the k best-scored classes.
 
-    Ranks, and so ties, are those of `label_ranks`. With k >= C every label is found: 0. Raises
-    InputError for k below 1, no images, or as `label_ranks` does.
+    `ranks` (n,) from `label_ranks`, `weights` (n,) say how often each image counts. Raises
+    InputError for k below 1, ranks that are not (n,), or as `positive_weight_array` does.
     """
-    ranks = label_ranks(scores, labels)
-    if k < 1 or not len(ranks):
-        raise InputError(f"top-{k} error of {len(ranks)} images: both must be at least 1")
-    return float(100 * (ranks >= k).mean())
+    rank = np.asarray(ranks)
+    if k < 1 or rank.ndim != 1:
+        raise InputError(f"top-{k} error of ranks {rank.shape}: k >= 1 and ranks (n,) are needed")
+    weight = positive_weight_array(weights, len(rank))
+    return float(100 * weight[rank >= k].sum() / weight.sum())
 
 
-def class_accuracy(labels: ArrayLike, correct: ArrayLike, classes: int) -> NDArray[np.float64]:
+def class_accuracy(
+    labels: ArrayLike, correct: ArrayLike, classes: int, weights: ArrayLike | None = None
+) -> NDArray[np.float64]:
     """Return per class the percentage of its n (image, class) pairs that are correct; (classes,).
 
-    `labels` (n,) in 0..classes-1 names the class of each pair, `correct` (n,) is boolean. NaN for a
-    class without pairs. Raises InputError for unequal lengths or a label out of range.
+    `labels` (n,) in 0..classes-1 names the class of each pair, `correct` (n,) is boolean, `weights`
+    (n,) say how often each pair counts: the weight of its image. NaN for a class without pairs.
+    Raises InputError for unequal lengths, a label out of range, or as `weight_array` does.
     """
     label, right = np.asarray(labels, dtype=np.int64), np.asarray(correct, dtype=bool)
     if label.ndim != 1 or label.shape != right.shape:
         raise InputError(f"labels {label.shape} and correct {right.shape} must both be (n,)")
     if not np.isin(label, np.arange(classes)).all():
         raise InputError(f"labels must be classes 0..{classes - 1}")
-    pairs = np.bincount(label, minlength=classes)
-    hits = np.bincount(label[right], minlength=classes)
+    weight = weight_array(weights, len(label))
+    pairs = np.bincount(label, weight, minlength=classes)
+    hits = np.bincount(label, weight * right, minlength=classes)
     accuracy = np.full(classes, np.nan)
     np.divide(100.0 * hits, pairs, out=accuracy, where=pairs > 0)
     return accuracy

@@ -13,7 +13,8 @@ def object_energy(energy_map: ArrayLike, boxes_xyxy: ArrayLike) -> float:
 
     `energy_map` (H, W) is the proposal map resized to the image, at least 0 everywhere; its sum is
     divided out. `boxes_xyxy` (n, 4) are all objects, of any class. A uniform map gives the
-    share of the image that the boxes cover. Raises InputError for a map that is negative
+    share of the image that the boxes cover, boxes of no area nothing. The figure of a data set is
+    the mean over its images, `mean_of_defined`. Raises InputError for a map that is negative
     somewhere, all zero or not finite, and for an image without boxes, which has no Object Energy.
     """
     energy = finite_map(energy_map)

@@ -1,6 +1,6 @@
 """Pointing: does the pixel of maximum response lie on the object (SPN Sec. 4.2, Tables 2 and 3)."""
 
-from typing import Literal, TypedDict
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,17 +13,6 @@ from pipeline.metrics.classification import class_accuracy
 
 SMALL_SHARE = 0.25
 """A pair of the difficult subset covers less than this share of its image."""
-
-
-class PointingResult(TypedDict):
-    """Pointing localization accuracy, percent: means over classes, each class, counts of pairs."""
-
-    all: float
-    difficult: float
-    per_class: dict[str, float]
-    per_class_difficult: dict[str, float]
-    n: int
-    n_difficult: int
 
 
 def point_of_maximum(response_map: ArrayLike) -> tuple[int, int]:
@@ -47,9 +36,10 @@ def is_hit(
     By "box" it lies in a box enlarged by the tolerance on each side; by "disc" it is not farther
     than that from a box, which differs beyond corners alone (the pointing game of Zhang et al.,
     ECCV 2016). `boxes_xyxy` (n, 4) are half-open and a pixel lies where its centre does, so with
-    tolerance 0 the box [0, 0, 10, 10) holds pixel 9 and not pixel 10. No boxes: False. The papers
-    use 15 px, and 18 px with prediction. Raises InputError for a negative tolerance or boxes that
-    are no (n, 4).
+    tolerance 0 the box [0, 0, 10, 10) holds pixel 9 and not pixel 10, and a box of no area holds
+    none. TorchRay measures between pixel centres and excludes the tolerance itself, so it is up to
+    one pixel stricter. No boxes: False. The papers use 15 px, and 18 px with prediction. Raises
+    InputError for a negative tolerance or boxes that are no (n, 4).
     """
     if tolerance < 0:
         raise InputError(f"tolerance {tolerance} px: it must not be negative")
@@ -67,7 +57,8 @@ def pointing_classes(box_labels: ArrayLike, difficult: ArrayLike) -> NDArray[np.
 
     `box_labels` (n,) and `difficult` (n,) describe the image's boxes. A class is skipped when all
     its boxes are flagged `difficult` (the rule of VOC and of c-MWP, ECCV 2016); hits of the others
-    are judged against all their boxes, the difficult ones included.
+    are judged against all their boxes, the difficult ones included. An image whose boxes are all
+    difficult, or that has none, is asked for nothing.
     """
     labels, flags = np.asarray(box_labels, dtype=np.int64), np.asarray(difficult, dtype=bool)
     return np.unique(labels[~flags])
@@ -91,8 +82,22 @@ def difficult_pairs(
     return difficult
 
 
+def pointing_accuracy(
+    labels: ArrayLike, hits: ArrayLike, classes: int, weights: ArrayLike | None = None
+) -> tuple[float, NDArray[np.float64]]:
+    """Return Hits / (Hits + Misses), the mean over classes and each class (classes,), in percent.
+
+    One entry per (image, class) pair of `pointing_classes`, for SPN Table 2's difficult subset per
+    pair of `difficult_pairs` among them: `labels` (n,) its class, `hits` (n,) the answer of
+    `is_hit`, `weights` (n,) how often its image counts. A class without pairs is NaN and left out
+    of the mean. Raises InputError as `class_accuracy` does.
+    """
+    per_class = class_accuracy(labels, hits, classes, weights)
+    return mean_of_defined(per_class), per_class
+
+
 def pointing_with_prediction(
-    scores: ArrayLike, targets: ArrayLike, hits: ArrayLike
+    scores: ArrayLike, targets: ArrayLike, hits: ArrayLike, weights: ArrayLike | None = None
 ) -> tuple[float, NDArray[np.float64]]:
     """Return mean AP and each class's AP, in percent, of scored points (SPN Table 3; Oquab 2015).
 
@@ -100,47 +105,8 @@ def pointing_with_prediction(
     positive if the class is present and its point is within 18 px of a box of the class: `hits`
     (n, C), see `is_hit`. `targets` (n, C) in {1: present, 0: absent, -1: ignored}; ignore a class
     in images that show it only as `difficult`. Classes without a positive have AP NaN and are left
-    out of the mean. Raises InputError as `class_average_precision` does.
+    out of the mean. `weights` (n,) say how often each image counts. Raises InputError as
+    `class_average_precision` does.
     """
-    per_class = 100 * class_average_precision(scores, targets, hits)
+    per_class = 100 * class_average_precision(scores, targets, hits, weights)
     return mean_of_defined(per_class), per_class
-
-
-class PointingAccuracy:
-    """Per-class Hits / (Hits + Misses), over all pairs and over the difficult subset."""
-
-    def __init__(self, classes: tuple[str, ...]) -> None:
-        self._classes = classes
-        self._labels: list[int] = []
-        self._hits: list[bool] = []
-        self._difficult: list[bool] = []
-
-    def add(self, label: int, hit: bool, difficult: bool) -> None:
-        """Count one (image, class) pair of `pointing_classes`; `difficult` as `difficult_pairs`.
-
-        Raises InputError for a label that is no index into the classes.
-        """
-        if not 0 <= label < len(self._classes):
-            raise InputError(f"label {label} is not one of the {len(self._classes)} classes")
-        self._labels.append(label)
-        self._hits.append(hit)
-        self._difficult.append(difficult)
-
-    def compute(self) -> PointingResult:
-        """Return the accuracies so far; a mean over no pairs is NaN, such a class is absent."""
-        labels, hits = np.array(self._labels, dtype=np.int64), np.array(self._hits, dtype=bool)
-        subset = np.array(self._difficult, dtype=bool)
-        every = class_accuracy(labels, hits, len(self._classes))
-        hard = class_accuracy(labels[subset], hits[subset], len(self._classes))
-        return {
-            "all": mean_of_defined(every),
-            "difficult": mean_of_defined(hard),
-            "per_class": self._by_name(every),
-            "per_class_difficult": self._by_name(hard),
-            "n": len(labels),
-            "n_difficult": int(subset.sum()),
-        }
-
-    def _by_name(self, accuracy: NDArray[np.float64]) -> dict[str, float]:
-        named = zip(self._classes, accuracy, strict=True)
-        return {name: float(value) for name, value in named if not np.isnan(value)}

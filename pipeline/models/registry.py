@@ -8,8 +8,10 @@ from torch import nn
 
 from pipeline.datasets.record import Task
 from pipeline.errors import InputError
+from pipeline.models.acol import ComplementaryNetwork
 from pipeline.models.backbones import Backbone
 from pipeline.models.cam import ClassActivationNetwork
+from pipeline.models.oquab import MaxPoolingNetwork
 from pipeline.models.spg import SelfProducedGuidance, SpgPlain
 from pipeline.models.spn import SoftProposalNetwork
 from pipeline.models.weights import load_weights
@@ -44,6 +46,13 @@ METHODS: dict[str, Method] = {
     ),
     "spg_plain": Method("single", "train_spg_plain", lambda b, n, p: SpgPlain(b, n, p.spg)),
     "spg": Method("single", "train_spg", lambda b, n, p: SelfProducedGuidance(b, n, p.spg)),
+    "has": Method(
+        "single", "train_method@has", lambda b, n, p: ClassActivationNetwork(b, n, p.spn)
+    ),
+    "acol": Method(
+        "single", "train_method@acol", lambda b, n, p: ComplementaryNetwork(b, n, p.spg, p.acol)
+    ),
+    "oquab": Method("multi", "train_method@oquab", lambda b, n, p: MaxPoolingNetwork(b, n, p.spn)),
 }
 
 

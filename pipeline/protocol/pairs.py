@@ -2,24 +2,19 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from pipeline.datasets.record import Record
 from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
-from pipeline.localization.predictions import Prediction
+from pipeline.localization.predictions import EVALUATE, Prediction
 
-
-class Pairs(Protocol):
-    """Predictions and their records: sized, and iterable more than once."""
-
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[tuple[Prediction, Record]]: ...
+Pairs = Iterable[tuple[Prediction, Record]]
+"""Predictions, stored or made on the way, each beside the record of its image; read once."""
 
 
 @dataclass(frozen=True)
 class StoredPairs:
-    """Pairs that each iteration reads from disk anew, a few at a time.
+    """Pairs that are read from disk, a few at a time.
 
     Attributes:
         predictions: gives the predictions of the split, one per record, in its order.
@@ -30,9 +25,6 @@ class StoredPairs:
 
     predictions: Callable[[], Iterable[Prediction]]
     split: PackedSplit
-
-    def __len__(self) -> int:
-        return len(self.split)
 
     def __iter__(self) -> Iterator[tuple[Prediction, Record]]:
         found = iter(self.predictions())
@@ -48,5 +40,5 @@ class StoredPairs:
         got = prediction.id if prediction else "none"
         return InputError(
             f"predictions of {self.split.name} ({self.split.split}): image {id} expected, got "
-            f"{got}; run `dvc repro -f --glob 'evaluate*'`"
+            f"{got}; run `dvc repro -f {EVALUATE}`"
         )

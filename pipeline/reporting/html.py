@@ -55,16 +55,19 @@ _READING = (
     "paper's idea gives here.",
     "Measured rows name n, the number of images (for pointing: of image and class pairs) behind a "
     "figure, the seed, the data set and the network. Published rows are the paper's own, in grey.",
-    "A figure in brackets is the difference to the paper. It stands only where the data set is the "
-    "paper's: figures on different data are not comparable.",
+    "Square brackets hold the 95 % interval: the images were drawn anew, with replacement, a "
+    "thousand times (parameter `evaluate.resamples`); thresholds stayed as chosen. Two methods are "
+    "measured on the same images, so that their difference is surer than two intervals suggest.",
+    "A figure in round brackets is the difference to the paper. It stands only where the data set "
+    "is the paper's: figures on different data are not comparable.",
 )
 _LIMITS = (
-    "One seed, one run. A share near 50 % over n images has a standard error of about 50/√n "
-    "points (2.9 points for n = 300): smaller differences may be chance. No intervals are given.",
+    "One seed, one run. The intervals tell what other images of the same kind might have given; "
+    "another seed of the training moves figures by some points more (benchmarks/RESULTS.md).",
     "On other data, or with another network, than the paper's, the tables show how the methods "
     "compare here, not that the paper's figures are reproduced. The `cutouts` scenes are composed "
     "of photographs; they are easier than a benchmark, and far fewer.",
-    "Published rows marked “not run yet” are quoted and were not checked here.",
+    "Published rows without a measured one above them are quoted and were not checked here.",
     "Thresholds of boxes were chosen on the split that the parameter "
     "`evaluate.threshold_from` names; `test` is the papers' own, optimistic, protocol.",
 )

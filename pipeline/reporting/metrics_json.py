@@ -8,10 +8,11 @@ from pipeline.reporting.tables import Cell, FilledTable
 
 
 def metrics(filled_tables: Iterable[FilledTable]) -> dict[str, Any]:
-    """Return `<paper>.<table>.<dataset>.<network>.<method>.<metric>` -> {value, paper, delta}.
+    """Return `<paper>.<table>.<dataset>.<network>.<method>.<metric>` -> {value, low, high, ...}.
 
-    `paper` stands where the paper has that row and column, `delta` only on the paper's data set:
-    DVC drops nulls and lists, so there are none. Values are percent.
+    Percent; `low` and `high` are the 95 % interval over images. `paper` stands where the paper has
+    that row and column, `delta` only on the paper's data set: DVC drops nulls and lists, so there
+    are none.
 
     Raises:
         ValueError: two cells would share one key.
@@ -42,5 +43,5 @@ def _path(cell: Cell) -> list[str]:
 
 
 def _leaf(cell: Cell) -> dict[str, float]:
-    leaf = {"value": cell.value, "paper": cell.paper, "delta": cell.delta}
+    leaf = {name: getattr(cell, name) for name in ("value", "low", "high", "paper", "delta")}
     return {key: value for key, value in leaf.items() if value is not None}

@@ -2,15 +2,16 @@
 
 import csv
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.files import atomic_path
-from pipeline.reporting.catalogue import PAPER_NETWORKS, TABLES, Measured, Table
+from pipeline.reporting.catalogue import TABLES, Measured, Table, names_in_papers
 from pipeline.reporting.published import Published, counterpart, of_table
 
 COLUMNS = (
@@ -32,10 +33,11 @@ Scores = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Cell:
-    """One measured figure: percent `value` over `n` images (or pairs).
+    """One measured figure: percent `value` over `n` images (or pairs), its 95 % interval.
 
     `paper` is the paper's figure at the same row and column, `delta` is value - paper and exists
-    only on the paper's data set. `metric` is the column without the network's name.
+    only on the paper's data set. `beside` has the paper's rows of this method, on any network.
+    `metric` is the column without the network's name.
     """
 
     table: str
@@ -47,8 +49,11 @@ class Cell:
     seed: int
     n: int
     value: float
+    low: float
+    high: float
     paper: float | None
     delta: float | None
+    beside: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -72,13 +77,17 @@ class FilledTable:
     protocol: str
 
 
-def read_scores(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
-    """Return the content of the scores file of each model.
+def read_scores(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
+    """Return model -> scores of scores files: of one model, of several, or of none (switched off).
 
     Raises:
         InputError: a file is missing or no JSON; the message names the stage to run.
     """
-    return {model: _read_json(path) for model, path in files.items()}
+    found: dict[str, dict[str, Any]] = {}
+    for path in files:
+        content = _read_json(path)
+        found |= {content["model"]: content} if "model" in content else content
+    return found
 
 
 def fill(scores: Scores) -> tuple[FilledTable, ...]:
@@ -92,23 +101,21 @@ def fill(scores: Scores) -> tuple[FilledTable, ...]:
 
 def fill_table(table: Table, scores: Scores) -> FilledTable:
     """Return `table` with the cells that the models in `scores` fill; errors as `fill`."""
-    return FilledTable(
-        table,
-        tuple(
-            cell
-            for wanted in table.measured
-            if wanted.model in scores
-            for cell in _cells(table, wanted, scores)
-        ),
-        of_table(table.id),
-        _protocol(table, scores),
+    measured = tuple(
+        cell
+        for wanted in table.measured
+        for model in scores
+        if fnmatchcase(model, wanted.model)
+        for cell in _cells(table, wanted, model, scores)
     )
+    return FilledTable(table, measured, of_table(table.id), _protocol(table, scores))
 
 
 def measured_grid(filled: FilledTable) -> Grid:
     """Lay out the measured cells: a line for each method and data set, a column for each metric.
 
-    On the paper's data set a figure carries its difference to the paper in brackets.
+    A figure carries its 95 % interval in square brackets and, on the paper's data set, its
+    difference to the paper in round ones.
     """
     metrics = tuple(dict.fromkeys(cell.metric for cell in filled.measured))
     lines: dict[tuple[str, str, str, str], dict[str, Cell]] = {}
@@ -195,59 +202,71 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _cells(table: Table, wanted: Measured, scores: Scores) -> list[Cell]:
-    """The cells that one line of the catalogue fills; none where the table is for other data."""
-    if not table.accepts(score(scores, wanted.model, "dataset")):
+def _cells(table: Table, wanted: Measured, model: str, scores: Scores) -> list[Cell]:
+    """The cells that one line of the catalogue fills with the scores of `model`."""
+    if wanted.optional and wanted.key not in scores[model]:
         return []
-    found = score(scores, wanted.model, wanted.key)
-    entries = found if isinstance(found, dict) else {"": found}
-    return [_cell(table, wanted, scores, entry, value) for entry, value in entries.items()]
+    found = score(scores, model, wanted.key)
+    entries = found if isinstance(found, dict) and "value" not in found else {"": found}
+    return [_cell(table, wanted, model, scores, entry, found) for entry, found in entries.items()]
 
 
-def _cell(table: Table, wanted: Measured, scores: Scores, entry: str, value: object) -> Cell:
-    model = wanted.model
+def _cell(
+    table: Table, wanted: Measured, model: str, scores: Scores, entry: str, estimate: object
+) -> Cell:
     dataset, backbone = score(scores, model, "dataset"), score(scores, model, "backbone")
-    value = _finite(value, model, f"{wanted.key}.{entry}" if entry else wanted.key)
-    names = {"network": PAPER_NETWORKS.get(backbone, backbone), "entry": entry}
+    value, low, high = _finite(estimate, model, f"{wanted.key}.{entry}" if entry else wanted.key)
     row, column = wanted.paper or (wanted.row, wanted.column)
-    paper = counterpart(of_table(table.id), row, column.format(**names), dataset)
+    names = names_in_papers(backbone, model) | {"entry": entry}
+    paper = counterpart(of_table(table.id), row.format(**names), column.format(**names), dataset)
     same_data = paper is not None and paper.dataset == dataset
     return Cell(
         table=table.id,
-        row=wanted.row,
+        row=wanted.row.format(**names),
         column=wanted.column.format(**names),
-        metric=wanted.column.format(network="", entry=entry).strip(),
+        metric=wanted.column.format(**{**names, "network": "", "entry": entry}).strip(),
         dataset=dataset,
         network=backbone,
         seed=score(scores, model, "seed"),
         n=score(scores, model, f"n.{wanted.n}"),
         value=value,
+        low=low,
+        high=high,
         paper=paper.value if paper else None,
         delta=round(value - paper.value, 2) if paper and same_data else None,
+        beside=wanted.rows_in_papers(model),
     )
 
 
 def _protocol(table: Table, scores: Scores) -> str:
     """The thresholds of the measured boxes, and the split that chose them."""
-    models = [model for model in table.thresholds_of if model in scores]
-    if not models:
+    if not table.thresholded:
         return ""
     chosen = (
-        f"{model} {score(scores, model, 'threshold'):.2f} "
-        f"(chosen on {score(scores, model, 'threshold_from')})"
-        for model in models
+        f"{model} {own['threshold']:.2f} (chosen on {own['threshold_from']})"
+        for model, own in scores.items()
+        if "threshold" in own and any(fnmatchcase(model, m.model) for m in table.measured)
     )
-    return f"Box thresholds, as a share of the map's range: {', '.join(chosen)}."
+    listed = ", ".join(chosen)
+    return listed and f"Box thresholds, as a share of the map's range: {listed}."
 
 
-def _finite(value: object, model: str, key: str) -> float:
-    """`value` to two decimals: with fewer than 10,000 images more would say nothing."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+def _finite(estimate: object, model: str, key: str) -> tuple[float, float, float]:
+    """Value, low and high to two decimals: with under 10,000 images more would say nothing."""
+    found: dict[str, Any] = estimate if isinstance(estimate, dict) else {}
+    numbers = [found.get(name) for name in ("value", "low", "high")]
+    finite = [
+        round(float(number), 2)
+        for number in numbers
+        if isinstance(number, int | float) and not isinstance(number, bool) and isfinite(number)
+    ]
+    if len(finite) < len(numbers):
         raise InputError(
-            f"scores of {model}: `{key}` is {value!r}, not a finite number; "
+            f"scores of {model}: `{key}` is {estimate!r}, not a finite value with low and high; "
             "run `dvc repro -f --glob 'evaluate*'`"
         )
-    return round(float(value), 2)
+    value, low, high = finite
+    return value, low, high
 
 
 def _counts(cells: Iterable[Cell]) -> str:
@@ -257,23 +276,25 @@ def _counts(cells: Iterable[Cell]) -> str:
 def _shown(cell: Cell | None) -> str:
     if cell is None:
         return ""
-    if cell.delta is None:
-        return f"{cell.value:.1f}"
-    return f"{cell.value:.1f} ({cell.delta:+.1f})".replace("-", "−")
+    delta = "" if cell.delta is None else f" ({cell.delta:+.1f})".replace("-", "−")
+    return f"{cell.value:.1f}{delta} [{cell.low:.1f}, {cell.high:.1f}]"
 
 
 def _status(filled: FilledTable, row: str) -> str:
     """Why a published row is not run, or where its measured counterpart stands."""
     table = filled.table
     if row in table.not_run:
-        return f"not run yet: {table.not_run[row]}"
-    if row not in {(wanted.paper or (wanted.row,))[0] for wanted in table.measured}:
-        return f"not run yet: {table.default_reason}"
-    if not filled.measured:
-        return "not run yet on this data set"
+        return f"published only: {table.not_run[row]}"
+    wanted = [line for line in table.measured if line.has_in_papers(row)]
+    if not wanted:
+        return f"published only: {table.default_reason}"
+    cells = [cell for cell in filled.measured if row in cell.beside]
+    if not cells:
+        return f"not run here: {wanted[0].switch}"
+    name = "" if cells[0].row == row else f" as {cells[0].row}"
     papers = {figure.dataset for figure in filled.published}
-    same_data = any(cell.dataset in papers for cell in filled.measured)
-    return "measured above" if same_data else "measured above, on other data"
+    same_data = any(cell.dataset in papers for cell in cells)
+    return f"measured above{name}" if same_data else f"measured above{name}, on other data"
 
 
 def _markdown_grid(grid: Grid) -> str:
@@ -290,13 +311,14 @@ def _write_csv(filled: FilledTable, path: Path) -> None:
 
 
 def _measured_line(cell: Cell) -> dict[str, object]:
-    """`low` and `high` stay empty: an interval needs several seeds, and a run has one."""
     return {
         "table": cell.table,
         "row": cell.row,
         "column": cell.column,
         "dataset": cell.dataset,
         "value": cell.value,
+        "low": cell.low,
+        "high": cell.high,
         "n": cell.n,
         "published": cell.paper,
         "delta": cell.delta,

@@ -1,8 +1,9 @@
 """The one training loop."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
 from pipeline.params import InputParams, TrainParams
-from pipeline.training.batches import training_batches
+from pipeline.training.batches import Annotate, ClassTargets, training_batches
 from pipeline.training.checkpoints import Checkpoints, History
 
 
@@ -31,6 +32,7 @@ def train(
     params: TrainParams,
     seed: int,
     checkpoints: Checkpoints,
+    targets: Callable[[PackedSplit], Annotate] = ClassTargets,
 ) -> History:
     """Train `objective.network` on `split` and return the mean of each loss term per epoch.
 
@@ -40,6 +42,7 @@ def train(
         params: the schedule; `batch_size` is global, shared out over the processes.
         checkpoints: where an interrupted training resumes from, and saves to after each epoch;
             the caller removes them once the result is safe.
+        targets: gives what the objective learns from, for each record of `split`.
 
     Raises:
         NonFiniteLoss: names the epoch, the step and the last good checkpoint.
@@ -48,9 +51,8 @@ def train(
     # SPG's branches take no part in the warm-up.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(kwargs_handlers=[unused])
-    loader, keys = training_batches(
-        split, images, seed, params.batch_size // accelerator.num_processes
-    )
+    batch_size = params.batch_size // accelerator.num_processes
+    loader, keys = training_batches(split, images, seed, batch_size, targets(split))
     optimizer = SGD(
         learning_rates(objective, params),
         momentum=params.momentum,
@@ -86,7 +88,7 @@ def run_epoch(
     accelerator: Accelerator,
     objective: nn.Module,
     optimizer: torch.optim.Optimizer,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Iterable[tuple[Tensor, Any]],
     epoch: int,
     params: TrainParams,
     checkpoints: Checkpoints,

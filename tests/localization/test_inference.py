@@ -11,7 +11,7 @@ from pipeline.datasets.packing import pack
 from pipeline.datasets.record import Dataset, Split
 from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
-from pipeline.localization.inference import TenCrops, WholeImages, predict
+from pipeline.localization.inference import WholeImages, crop_scores, predict, ten_crops
 from pipeline.models.interface import Localization
 from pipeline.training.batches import to_tensor, warp
 from tests.coloured_boxes import coloured_box
@@ -142,23 +142,59 @@ def test_maps_come_from_the_whole_image_with_ten_crops_too(split, predicted):
         np.testing.assert_array_equal(one.map_of(label), ten.map_of(label))
 
 
-def test_inputs_are_bytes_of_the_networks_size(split, quick):
+def test_inputs_are_bytes_of_the_networks_size(split):
+    image = WholeImages(split(), 32)[0]
+    assert image.shape == (3, 32, 32)
+    assert image.dtype == torch.uint8
+
+
+def test_crops_are_the_corners_and_the_centre_and_their_mirrors():
+    # 5 x 5 px numbered by row, crops of 2 px: the first pixel of each
+    images = torch.arange(25).reshape(1, 1, 5, 5).expand(2, 3, 5, 5)
+    crops = ten_crops(images, 2)
+    assert crops.shape == (2, 10, 3, 2, 2)
+    assert crops[1, :5, 2, 0, 0].tolist() == [0, 3, 15, 18, 6]
+    torch.testing.assert_close(crops[:, 5:], crops[:, :5].flip(4))
+
+
+def test_crop_scores_are_those_of_predictions(split, predicted, quick):
+    images = split()
     chosen = changed(quick, input__size=32, input__margin=8).input
-    assert WholeImages(split(), 32)[0].shape == (3, 32, 32)
-    assert TenCrops(split(), chosen)[0].shape == (10, 3, 32, 32)
-    assert TenCrops(split(), chosen)[0].dtype == torch.uint8
+    found = list(crop_scores(Colours().eval(), images, chosen, 2, torch.device("cpu")))
+    assert len(found) == len(images) == 7
+    for row, each in zip(found, predicted(images, evaluate__ten_crop=True), strict=True):
+        np.testing.assert_allclose(row, each.scores, rtol=1e-6)
 
 
 @pytest.mark.parametrize("ten_crop", [True, False])
-def test_the_batch_size_does_not_matter(split, predicted, ten_crop):
-    images = split()
+@pytest.mark.parametrize("size", [3, 64])
+def test_the_batch_size_does_not_matter(split, predicted, ten_crop, size):
+    images = split(count=23)
     for one, other in zip(
         predicted(images, evaluate__batch_size=1, evaluate__ten_crop=ten_crop),
-        predicted(images, evaluate__batch_size=64, evaluate__ten_crop=ten_crop),
+        predicted(images, evaluate__batch_size=size, evaluate__ten_crop=ten_crop),
         strict=True,
     ):
+        assert one.id == other.id
+        np.testing.assert_array_equal(one.map_classes, other.map_classes)
         np.testing.assert_allclose(one.scores, other.scores, rtol=1e-6)
         np.testing.assert_allclose(one.maps, other.maps, rtol=1e-6)
+
+
+def test_training_images_keep_the_maps_of_their_own_classes(split, predicted, tmp_path):
+    # One without a class, whose only object is difficult, in the middle of a batch.
+    records = [coloured_box(number, "multi") for number in (1, 2, 3)]
+    records[1] = replace(records[1], labels=())
+    dataset = Dataset("boxes", "multi", CLASSES, {"train": Split(iter, records)})
+    pack(dataset, tmp_path / "training", origin="", workers=1)
+    images = PackedSplit(tmp_path / "training/train")
+    found = predicted(images)
+    assert [each.map_classes.tolist() for each in found] == [list(r.labels) for r in records]
+    assert [len(each.maps) for each in found] == [1, 0, 2]
+    for index, each in enumerate(found):
+        maps = Colours().localize(whole(images, index)[None]).response_maps[0]
+        for label in each.map_classes:
+            np.testing.assert_allclose(each.map_of(label), maps[label], rtol=1e-6)
 
 
 def test_proposals_and_guidance_are_kept_where_there_are_some(split, predicted):

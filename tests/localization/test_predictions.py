@@ -96,6 +96,15 @@ def test_missing_or_damaged_predictions_name_the_stages(tmp_path):
             list(read_predictions(path, "test"))
 
 
+def test_missing_predictions_name_the_stage_that_makes_them(tmp_path):
+    path = tmp_path / "resnet50.arrow"
+    with pytest.raises(InputError, match="resnet50.arrow: not found; run `dvc repro classify`"):
+        list(read_predictions(path, "test", "classify"))
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="not a predictions file; run `dvc repro -f classify`"):
+        list(read_predictions(path, "test", "classify"))
+
+
 def test_predictions_are_read_split_by_split(tmp_path):
     path = tmp_path / "predictions.arrow"
     splits = ["train"] * 70 + ["val"] * 2 + ["test"] * 5

@@ -55,6 +55,32 @@ def test_all_scores_equal_give_the_share_of_positives():
     assert average_precision([1, 1, 1, 1], [True, False, False, False], 1) == 0.25
 
 
+def test_weights_count_predictions_and_what_there_was_to_find():
+    # Three times the first, twice the second: 3 of 3, then nothing, then 4 of 6.
+    weighted = average_precision([0.9, 0.8, 0.7], [True, False, True], 4, [3, 2, 1])
+    assert weighted == pytest.approx(3 / 4 * 1 + 1 / 4 * 4 / 6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.floats(0, 3)), min_size=1))
+def test_equals_scikit_learn_with_weights(predictions):
+    scores, correct, weights = map(np.array, zip(*predictions, strict=True))
+    positives = weights[correct].sum()
+    if positives > 1e-3:
+        expected = average_precision_score(correct, scores, sample_weight=weights)
+        assert average_precision(scores, correct, positives, weights) == pytest.approx(expected)
+
+
+def test_true_positives_by_weight_cannot_exceed_the_positives():
+    with pytest.raises(InputError, match=r"2\.5 true positives but only 2 positives"):
+        average_precision([1, 2], [True, False], 2, [2.5, 1])
+
+
+def test_rounding_of_weights_does_not_make_true_positives_too_many():
+    assert 0.1 + 0.2 > 0.3
+    assert average_precision([1, 2], [True, True], 0.3, [0.1, 0.2]) == pytest.approx(1)
+
+
 def test_nothing_to_find_is_undefined():
     assert np.isnan(average_precision([0.3], [False], 0))
     assert np.isnan(average_precision([], [], 0))
@@ -96,3 +122,8 @@ def test_mean_leaves_out_the_undefined():
     assert mean_of_defined([1, np.nan, 3]) == 2
     assert np.isnan(mean_of_defined([np.nan]))
     assert np.isnan(mean_of_defined([]))
+
+
+def test_mean_weighs_the_defined_only():
+    assert mean_of_defined([1, np.nan, 4], [2, 5, 1]) == 2
+    assert np.isnan(mean_of_defined([1, np.nan], [0, 5]))

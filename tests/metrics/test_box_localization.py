@@ -1,4 +1,4 @@
-"""CorLoc, threshold selection, and the GT-known, top-1, top-5 and top-5* errors."""
+"""CorLoc, threshold selection, MaxBoxAcc, the GT-known, top-1, top-5 and top-5* errors."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pipeline.errors import InputError
-from pipeline.localization.boxes import component_boxes
+from pipeline.localization.boxes import best_component_ious, component_boxes
 from pipeline.localization.maps import to_levels
 from pipeline.metrics.box_localization import (
     cor_loc,
     is_located,
     level_hits,
     localization_errors,
+    max_box_acc,
+    max_box_acc_v2,
     select_second_threshold,
     select_threshold,
 )
@@ -34,6 +36,26 @@ def test_iou_of_exactly_one_half_is_located():
     assert not is_located([0, 0, 10, 4.9], truth)
     assert is_located([0, 0, 10, 10], [[50, 50, 60, 60], *truth])
     assert not is_located([0, 0, 10, 10], [])
+
+
+def test_box_without_area_is_never_located():
+    assert not is_located([5, 5, 5, 9], [[5, 5, 5, 9]])
+    assert not is_located([0, 0, 10, 10], [[5, 5, 5, 9]])
+    assert not level_hits(np.tile([0, 0, 10, 10], (256, 1)), [[5, 5, 5, 9]]).any()
+
+
+def test_object_at_the_border_is_located_exactly():
+    response = np.zeros((9, 12))
+    response[6:, 7:] = 1
+    hits = level_hits(component_boxes(to_levels(response)), [[7, 6, 12, 9]])
+    assert hits[1:].all()
+    assert is_located(component_boxes(to_levels(response))[255], [[7, 6, 12, 9]])
+
+
+def test_image_of_one_pixel_is_located_at_every_level():
+    levels = to_levels([[-2.5]])
+    assert level_hits(component_boxes(levels), [[0, 0, 1, 1]]).all()
+    assert (best_component_ious(levels, [[0, 0, 1, 1]]) == 1).all()
 
 
 def test_cor_loc_is_the_mean_over_classes():
@@ -143,3 +165,59 @@ def test_no_images_other_shapes_and_missing_ranks_are_refused():
             select_threshold(hits)
     with pytest.raises(InputError, match="one rank for each of 2"):
         localization_errors(np.zeros((2, 256)), [0], 1, 2)
+
+
+def test_best_threshold_of_the_judged_images_counts():
+    hits = hits_at((10, 50), (40, 90), (45, 60), (200, 256))
+    assert max_box_acc(hits) == 75  # levels 45 to 49
+    assert max_box_acc(hits, [1, 1, 1, 9]) == 75  # levels 200 to 255: 9 of 12
+    assert max_box_acc(~hits_at((0, 256))) == 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(HITS, LEVELS)
+def test_best_threshold_is_never_below_another_and_reached_by_one(hits, level):
+    ranks = np.zeros(len(hits))
+    errors = [localization_errors(hits, ranks, t, t)["gt_known"] for t in range(256)]
+    assert max_box_acc(hits) == pytest.approx(100 - min(errors))
+    assert max_box_acc(hits) >= 100 - errors[level] - 1e-9
+    assert max_box_acc(hits) == pytest.approx(100 - errors[select_threshold(hits)])
+
+
+def test_each_iou_has_its_own_best_threshold():
+    ious = np.zeros((4, 256))
+    ious[:, 10] = [0.3, 0.3, 0.3, 0.29]  # 75 % at IoU 0.3
+    ious[:, 20] = [0.5, 0.5, 0.1, 0.1]  # 50 % at 0.5
+    ious[:, 30] = [0.7, 0.69, 0.1, 0.1]  # 25 % at 0.7, 50 % at 0.5
+    assert max_box_acc_v2(ious) == 50
+    assert max_box_acc_v2(np.full((2, 256), 0.7)) == 100
+
+
+def test_perfect_maps_have_maxboxacc_100_with_any_offset_and_contrast():
+    boxes = [[3, 2, 9, 7], [0, 0, 5, 5], [4, 6, 12, 10]]
+    hits, ious = [], []
+    for number, (x0, y0, x1, y1) in enumerate(boxes, start=1):
+        response = np.full((10, 12), -7.0)
+        response[y0:y1, x0:x1] = number
+        levels = to_levels(response)
+        hits.append(level_hits(component_boxes(levels), [[x0, y0, x1, y1]]))
+        ious.append(best_component_ious(levels, [[x0, y0, x1, y1]]))
+    assert max_box_acc(hits) == 100
+    assert max_box_acc_v2(ious) == 100
+
+
+def test_second_version_takes_the_small_component_that_the_first_does_not():
+    levels = np.zeros((20, 20), np.uint8)
+    levels[2:5, 2:5] = 200  # the object
+    levels[10:18, 10:18] = 200  # larger, and no object
+    box = [[2, 2, 5, 5]]
+    assert max_box_acc([level_hits(component_boxes(levels), box)]) == 0
+    assert max_box_acc_v2([best_component_ious(levels, box)]) == 100
+
+
+@pytest.mark.parametrize("metric", [max_box_acc, max_box_acc_v2])
+def test_empty_split_has_no_best_threshold(metric):
+    with pytest.raises(InputError, match="n >= 1"):
+        metric(np.zeros((0, 256)))
+    with pytest.raises(InputError, match="no images to judge"):
+        metric(np.ones((2, 256)), [0, 0])

@@ -62,13 +62,25 @@ def test_top_k_error_equals_scikit_learn(k):
     random = np.random.default_rng(1)
     scores, labels = random.normal(size=(40, 8)), random.integers(0, 8, 40)
     expected = 100 - 100 * top_k_accuracy_score(labels, scores, k=k, labels=np.arange(8))
-    assert top_k_error(scores, labels, k) == pytest.approx(expected)
+    assert top_k_error(label_ranks(scores, labels), k) == pytest.approx(expected)
 
 
-def test_as_many_guesses_as_classes_are_never_wrong():
-    assert top_k_error([[0.1, 0.2], [0.3, 0.1]], [0, 1], 2) == 0
-    assert top_k_error([[0.1, 0.2], [0.3, 0.1]], [0, 1], 5) == 0
-    assert top_k_error([[0.1, 0.2], [0.3, 0.1]], [0, 1], 1) == 100
+def test_label_within_the_first_k_ranks_is_found():
+    ranks = [0, 1, 1, 4]
+    assert [top_k_error(ranks, k) for k in (1, 2, 4, 5)] == [75, 25, 25, 0]
+
+
+@settings(max_examples=50, deadline=None)
+@given(hnp.arrays(np.int8, st.tuples(st.integers(1, 6), st.integers(1, 6))), st.data())
+def test_ranks_and_average_precision_are_invariant_to_monotone_rescaling(scores, data):
+    labels = data.draw(hnp.arrays(np.int64, len(scores), elements=st.integers(0, 2)))
+    labels = labels % scores.shape[1]
+    targets = data.draw(hnp.arrays(np.int64, scores.shape, elements=st.integers(-1, 1)))
+    stretched = np.exp(scores.astype(np.float64) / 32) * 5 - 3
+    np.testing.assert_array_equal(label_ranks(stretched, labels), label_ranks(scores, labels))
+    np.testing.assert_array_equal(
+        mean_average_precision(stretched, targets)[1], mean_average_precision(scores, targets)[1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,11 +97,13 @@ def test_bad_scores_and_labels_are_refused(scores, labels, message):
         label_ranks(scores, labels)
 
 
-def test_top_zero_and_no_images_are_refused():
+def test_top_zero_scores_for_ranks_and_no_images_are_refused():
     with pytest.raises(InputError, match="top-0"):
-        top_k_error([[0.1, 0.2]], [0], 0)
-    with pytest.raises(InputError, match="0 images"):
-        top_k_error(np.zeros((0, 2)), np.zeros(0), 1)
+        top_k_error([0], 0)
+    with pytest.raises(InputError, match="ranks"):
+        top_k_error([[0.1, 0.2]], 1)
+    with pytest.raises(InputError, match="no images"):
+        top_k_error([], 1)
 
 
 def test_accuracy_per_class_is_undefined_without_pairs():

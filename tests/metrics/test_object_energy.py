@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
+from pipeline.localization.boxes import union_mask
 from pipeline.metrics.object_energy import centred_gaussian, object_energy
 
 
@@ -42,6 +43,30 @@ def test_scale_of_the_map_does_not_matter_and_the_complement_holds_the_rest(scal
 def test_map_without_an_energy_is_refused(energy, message):
     with pytest.raises(InputError, match=message):
         object_energy(energy, [[0, 0, 2, 2]])
+
+
+def test_boxes_without_area_hold_no_energy():
+    assert object_energy(np.ones((4, 4)), [[2, 2, 2, 4]]) == 0
+
+
+def test_boxes_at_and_beyond_the_border_are_cut_there():
+    energy = np.ones((4, 8))
+    assert object_energy(energy, [[6, 2, 8, 4]]) == pytest.approx(12.5)
+    assert object_energy(energy, [[6, 2, 99, 99]]) == pytest.approx(12.5)
+    assert object_energy(energy, [[0, 0, 8, 4]]) == 100
+
+
+def test_image_of_one_pixel_has_all_or_nothing():
+    assert object_energy([[0.1]], [[0, 0, 1, 1]]) == 100
+    assert object_energy([[0.1]], [[0, 0, 0, 1]]) == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 7), st.integers(0, 5), st.integers(1, 8), st.integers(1, 6))
+def test_map_that_is_zero_off_the_objects_scores_100(x, y, width, height):
+    box = [[x, y, x + width, y + height]]
+    energy = union_mask(box, 12, 16) * np.random.default_rng(0).random((12, 16))
+    assert object_energy(energy, box) == 100
 
 
 def test_image_without_boxes_is_refused():

@@ -7,25 +7,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pipeline.errors import InputError
+from pipeline.localization.boxes import union_mask
 from pipeline.metrics.pointing import (
-    PointingAccuracy,
     difficult_pairs,
     is_hit,
     point_of_maximum,
+    pointing_accuracy,
     pointing_classes,
     pointing_with_prediction,
 )
 
 SIDES = st.integers(1, 8)
-PAIRS = st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.booleans()), max_size=20)
-CLASSES = ("bird", "cat", "dog")
-
-
-def accuracy_of(pairs):
-    pointing = PointingAccuracy(CLASSES)
-    for label, hit, difficult in pairs:
-        pointing.add(label, hit, difficult)
-    return pointing.compute()
 
 
 def test_point_is_x_then_y_of_the_maximum():
@@ -64,6 +56,12 @@ def test_tolerance_enlarges_a_half_open_box_on_every_side(x, tolerance, hit):
     assert is_hit((29 - x, 15), box, tolerance) is hit
 
 
+def test_box_edge_on_a_pixel_centre_holds_the_first_pixel_and_not_the_last():
+    box = [[0.5, 0, 10.5, 10]]
+    assert is_hit((0, 5), box, 0)
+    assert not is_hit((10, 5), box, 0)
+
+
 @pytest.mark.parametrize(
     ("point", "box", "disc"),
     [
@@ -94,6 +92,7 @@ def test_negative_tolerance_is_refused():
 
 def test_classes_with_only_difficult_boxes_are_not_asked_for():
     np.testing.assert_array_equal(pointing_classes([3, 1, 1, 2], [0, 1, 0, 1]), [1, 3])
+    assert pointing_classes([3, 1], [1, 1]).size == 0
     assert pointing_classes([], []).size == 0
 
 
@@ -116,35 +115,58 @@ def test_the_union_of_a_class_decides_and_not_the_sum():
 
 
 def test_accuracy_is_the_mean_over_classes_and_not_over_pairs():
-    result = accuracy_of(
-        [(0, True, False), (0, True, True), (0, False, True), (0, False, True), (2, True, False)]
-    )
-    assert result["per_class"] == {"bird": 50, "dog": 100}
-    assert result["all"] == 75
-    assert result["per_class_difficult"] == {"bird": pytest.approx(100 / 3)}
-    assert result["difficult"] == pytest.approx(100 / 3)
-    assert (result["n"], result["n_difficult"]) == (5, 3)
-
-
-@settings(max_examples=40, deadline=None)
-@given(PAIRS, st.randoms(use_true_random=False))
-def test_order_of_pairs_changes_nothing(pairs, random):
-    shuffled = random.sample(pairs, len(pairs))
-    np.testing.assert_equal(accuracy_of(shuffled), accuracy_of(pairs))
+    mean, per_class = pointing_accuracy([0, 0, 0, 0, 2], [True, True, False, False, True], 3)
+    np.testing.assert_array_equal(per_class, [50, np.nan, 100])
+    assert mean == 75
 
 
 def test_no_pairs_have_no_accuracy():
-    result = accuracy_of([])
-    assert np.isnan(result["all"])
-    assert np.isnan(result["difficult"])
-    assert result["per_class"] == {}
-    assert result["n"] == 0
+    mean, per_class = pointing_accuracy([], [], 3)
+    assert np.isnan(mean)
+    assert np.isnan(per_class).all()
 
 
 @pytest.mark.parametrize("label", [-1, 3])
-def test_unknown_class_is_refused(label):
-    with pytest.raises(InputError, match="one of the 3 classes"):
-        PointingAccuracy(CLASSES).add(label, True, False)
+def test_pair_of_an_unknown_class_is_refused(label):
+    with pytest.raises(InputError, match=r"classes 0\.\.2"):
+        pointing_accuracy([label], [True], 3)
+
+
+BOXES = st.tuples(*[st.integers(0, 9)] * 2, *[st.integers(1, 9)] * 2)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(BOXES, min_size=1, max_size=4), st.data())
+def test_oracle_map_points_at_every_class_with_accuracy_100(corners, data):
+    boxes = np.array([(x, y, x + w, y + h) for x, y, w, h in corners])
+    labels = np.array(data.draw(st.lists(st.integers(0, 2), min_size=len(boxes), max_size=10)))
+    labels = labels[: len(boxes)]
+    classes = pointing_classes(labels, np.zeros(len(boxes)))
+    hits = [
+        is_hit(point_of_maximum(union_mask(boxes[labels == c], 20, 20)), boxes[labels == c], 0)
+        for c in classes
+    ]
+    assert pointing_accuracy(classes, hits, 3)[0] == 100
+
+
+def test_map_of_one_pixel_points_at_it_and_fills_its_image():
+    assert point_of_maximum([[-3.5]]) == (0, 0)
+    assert is_hit((0, 0), [[0, 0, 1, 1]], 0)
+    assert difficult_pairs([[0, 0, 1, 1], [0, 0, 1, 1]], [0, 1], 1, 1).size == 0
+
+
+def test_box_without_area_holds_no_pixel_but_has_a_neighbourhood():
+    assert not is_hit((5, 5), [[5, 5, 5, 5]], 0)
+    assert is_hit((5, 5), [[5, 5, 5, 5]], 1)
+    assert not is_hit((7, 5), [[5, 5, 5, 5]], 2)
+    np.testing.assert_array_equal(difficult_pairs([[5, 5, 5, 9], [0, 0, 9, 9]], [0, 1], 9, 9), [0])
+
+
+def test_box_at_the_border_is_hit_up_to_the_border():
+    box = [[12, 8, 20, 10]]  # in the lower right corner of a 20 x 10 image
+    assert is_hit((19, 9), box, 0)
+    assert is_hit((0, 0), box, 15)
+    assert not is_hit((0, 0), box, 11)
 
 
 def test_prediction_needs_the_class_and_the_point():

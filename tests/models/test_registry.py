@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from ruamel.yaml import YAML
@@ -21,8 +23,8 @@ def test_every_network_scores_and_localizes_its_classes(quick, model):
 def test_every_network_is_trained_by_the_stage_that_it_names():
     stages = YAML(typ="safe").load(REPOSITORY / "dvc.yaml")["stages"]
     for model, method in registry.METHODS.items():
-        name, _, track = method.stage.partition("@")
-        outs = [out.replace("${item.track}", track) for out in stages[name]["outs"]]
+        name, _, item = method.stage.partition("@")
+        outs = [re.sub(r"\$\{item\.\w+\}", item, out) for out in stages[name]["outs"]]
         assert f"data/models/{model}.safetensors" in outs
 
 

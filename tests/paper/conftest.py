@@ -8,10 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.reporting.catalogue import FURTHER
 from tests.conftest import REPOSITORY
 
 FAKE_DVC = f"""#!{sys.executable}
 import json, os, pathlib, sys, time
+
+MULTI = ("wsddn", "selective_search", "edge_boxes", "rpn")
+
+def invented(name, scores):
+    # Of a file of several models, those of one of them.
+    of = {{"saliency_multi": "mwp_multi", "saliency_single": "mwp_single",
+          "ranking": "spg+resnet50"}}
+    return scores[of.get(name, name)]
 
 words = sys.argv[1:]
 with open("calls.jsonl", "a") as file:
@@ -44,14 +53,16 @@ elif words[:2] == ["exp", "run"]:
     changes = dict(word.split("=", 1) for before, word in zip(words, words[1:]) if before == "-S")
     folder = pathlib.Path("data/scores")
     folder.mkdir(parents=True, exist_ok=True)
-    for target in (word for word in words if word.startswith("evaluate_")):
-        model = target.removeprefix("evaluate_").replace("@", "_")
-        track = "multi" if model.endswith("multi") else "single"
+    further = {{stage: name for name, stage in {FURTHER!r}.items()}}
+    for target in (word for word in words if word.startswith("evaluate_") or word in further):
+        name = further.get(target, target.removeprefix("evaluate_").replace("@", "_"))
+        content = invented(name, scores)
+        track = "multi" if content["n"].get("pointing_all") or name in MULTI else "single"
         names = {{"voc2007": "VOC2007", "voc2012": "VOC2012", "coco2014": "COCO2014",
                  "cub": "CUB-200-2011", "ilsvrc": "ILSVRC"}}
         own = {{"dataset": names[changes[f"data.{{track}}"]], "backbone": changes["backbone.name"]}}
         if variant not in os.environ.get("SILENT", "").split():
-            (folder / f"{{model}}.json").write_text(json.dumps(scores[model] | own))
+            (folder / f"{{name}}.json").write_text(json.dumps(content | own))
 """
 
 

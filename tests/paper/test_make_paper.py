@@ -77,6 +77,8 @@ def test_a_printed_command_parses_back_into_the_same_parameters() -> None:
         for experiment in experiments(FOUND, table):
             words = shlex.split(shlex.join(experiment.command()))
             for key, text in changes(words).items():
+                if key == "ranking.classifiers":  # words in single quotes, as hydra reads them
+                    text = text.replace("'", '"')
                 *sections, last = key.split(".")
                 block = base
                 for section in sections:
@@ -101,8 +103,9 @@ def test_later_runs_tell_what_differs_from_the_first(
 ) -> None:
     paper(monkeypatch, "--dry", "spg-4")
     *_, last = capsys.readouterr().out.split("Parameters that differ from spg-4-full:\n")
-    changed = last.split("Weights: ")[0]
-    assert changed == "  spg.with_c: True -> False  [SPG Sec. 4.3: SPG-C removed]\n"
+    changed = last.split("Weights: ")[0].splitlines()
+    assert changed[0] == "  spg.with_c: True -> False  [SPG Sec. 4.3: SPG-C removed]"
+    assert [line.split(":")[0] for line in changed[1:]] == ["  methods.acol"]
     paper(monkeypatch, "--dry", "spn-6")
     (coco,) = capsys.readouterr().out.split("== spn-6-coco2014 ==")[1:]
     assert "data.multi: cutouts -> coco2014" in coco and "spn.train_single" not in "".join(

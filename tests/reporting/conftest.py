@@ -16,11 +16,15 @@ def renamed(scores, dataset, models):
     return scores | {model: scores[model] | changed for model in models}
 
 
+def models_on(scores, dataset):
+    return [model for model, own in scores.items() if own["dataset"] == dataset]
+
+
 @pytest.fixture
 def on_voc2007(scores):
-    return renamed(scores, "VOC2007", ("cam_multi", "spn_multi"))
+    return renamed(scores, "VOC2007", models_on(scores, "cutouts_multi"))
 
 
 @pytest.fixture
 def on_cub(scores):
-    return renamed(scores, "CUB-200-2011", ("cam_single", "spn_single", "spg_plain", "spg"))
+    return renamed(scores, "CUB-200-2011", models_on(scores, "cutouts_single"))

@@ -14,11 +14,11 @@ def leaves(nested, path=()):
             yield (*path, key), value
 
 
-def test_every_leaf_is_a_finite_number_called_value_paper_or_delta(scores, on_voc2007):
+def test_every_leaf_is_a_finite_number_of_a_known_name(scores, on_voc2007):
     for measured in (scores, on_voc2007):
         found = dict(leaves(metrics(fill(measured))))
         assert all(isinstance(value, float) and math.isfinite(value) for value in found.values())
-        assert {path[-1] for path in found} <= {"value", "paper", "delta"}
+        assert {path[-1] for path in found} <= {"value", "low", "high", "paper", "delta"}
 
 
 def test_every_measured_cell_has_its_own_place(scores):
@@ -29,12 +29,19 @@ def test_every_measured_cell_has_its_own_place(scores):
 
 def test_keys_lead_from_paper_to_metric(scores, on_voc2007):
     pointing = metrics(fill(scores))["spn"]["table2"]["cutouts_multi"]["tf_efficientnet_lite0"]
-    assert pointing["spn"]["all"] == {"value": 75.5}
+    assert pointing["spn"]["all"] == {"value": 75.5, "low": 73.0, "high": 77.5}
     measured = metrics(fill(on_voc2007))
     on_paper_data = measured["spn"]["table2"]["voc2007"]["vgg16"]["spn"]["all"]
-    assert on_paper_data == {"value": 75.5, "paper": 87.5, "delta": -12.0}
+    assert on_paper_data == {
+        "value": 75.5,
+        "low": 73.0,
+        "high": 77.5,
+        "paper": 87.5,
+        "delta": -12.0,
+    }
     localization = measured["spg"]["table1"]["cutouts_single"]["tf_efficientnet_lite0"]
-    assert localization["spg_star"]["top_5_error"] == {"value": 36.1, "paper": 35.05}
+    starred = localization["spg_star"]["top_5_error"]
+    assert (starred["value"], starred["paper"]) == (36.1, 35.05)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +57,8 @@ def test_keys_are_short_snake_case(name, key):
 
 
 def test_two_cells_with_one_key_are_refused(scores):
-    scores["spn_multi"]["cor_loc"]["per_class"] = {"Bird": 1.0, "bird": 2.0}
+    scores["spn_multi"]["cor_loc"]["per_class"] = {
+        name: {"value": 1.0, "low": 0.0, "high": 2.0} for name in ("Bird", "bird")
+    }
     with pytest.raises(ValueError, match="two cells for spn.table4"):
         metrics(fill(scores))

@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 from copy import deepcopy
 
 import pytest
@@ -17,7 +18,7 @@ from pipeline.reporting.tables import (
     write_tables,
 )
 
-DECLARED = sorted({(m.model, m.key) for table in TABLES for m in table.measured})
+DECLARED = sorted({(m.model, m.key) for t in TABLES for m in t.measured if not m.optional})
 
 
 def cells(scores, table):
@@ -53,18 +54,26 @@ def test_scores_reach_their_cells(scores):
 
 @pytest.mark.parametrize(("model", "key"), DECLARED)
 def test_a_missing_score_is_an_error_that_names_it(scores, model, key):
+    model = "spg+resnet50" if model == "spg+*" else model
     *path, last = key.split(".")
     level = scores[model]
     for part in path:
         level = level[part]
     del level[last]
-    with pytest.raises(InputError, match=f"{model}.*`{key}`.*dvc repro"):
+    with pytest.raises(InputError, match=f"{re.escape(model)}.*`{key}`.*dvc repro"):
         fill(scores)
 
 
+def test_scores_that_only_some_data_have_may_be_missing(scores):
+    assert ("SPG", "PxAP") not in cells(scores, "spg-4")
+    scores["spg"]["px_ap"] = {"value": 61.0, "low": 58.0, "high": 64.0}
+    assert cells(scores, "spg-4")["SPG", "PxAP"].value == 61.0
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), "12", None, True])
-def test_a_score_that_is_no_finite_number_is_an_error(scores, bad):
-    scores["spn_multi"]["cor_loc"]["per_class"]["bird"] = bad
+@pytest.mark.parametrize("part", ["value", "low", "high"])
+def test_a_score_that_is_no_finite_number_is_an_error(scores, part, bad):
+    scores["spn_multi"]["cor_loc"]["per_class"]["bird"][part] = bad
     with pytest.raises(InputError, match="cor_loc.per_class.bird"):
         fill(scores)
 
@@ -91,17 +100,18 @@ def test_a_network_that_the_paper_has_no_column_for_is_not_compared(on_voc2007):
     assert pointing["Center", "lite all"].delta == pytest.approx(38.6 - 69.5)
 
 
-def test_birds_stand_in_spg_table_2_and_all_other_data_in_table_1(scores, on_cub):
-    assert cells(scores, "spg-1") and not cells(scores, "spg-2")
-    assert not cells(on_cub, "spg-1")
+def test_single_label_data_stands_in_both_tables_beside_its_own_papers_figures(scores, on_cub):
+    for table in ("spg-1", "spg-2"):
+        assert cells(scores, table)["SPG", "top-1 error"].delta is None
+    assert cells(on_cub, "spg-1")["SPG", "top-1 error"].delta is None
     assert cells(on_cub, "spg-2")["SPG", "top-1 error"].delta == pytest.approx(45.27 - 53.36)
 
 
 def test_a_part_of_cub_stands_in_table_2_without_a_delta(on_cub):
     part = "CUB-200-2011 subset (10 classes, 543 images)"
     on_part = deepcopy(on_cub)
-    for model in ("spg", "spg_plain"):
-        on_part[model]["dataset"] = part
+    for own in on_part.values():
+        own["dataset"] = own["dataset"].replace("CUB-200-2011", part)
     assert {cell.delta for cell in cells(on_part, "spg-2").values()} == {None}
 
 
@@ -125,8 +135,8 @@ def test_a_csv_line_of_a_measured_figure(on_voc2007, tmp_path):
         "column": "VGG16 all",
         "dataset": "VOC2007",
         "value": "75.5",
-        "low": "",
-        "high": "",
+        "low": "73.0",
+        "high": "77.5",
         "n": "512",
         "published": "87.5",
         "delta": "-12.0",
@@ -138,8 +148,8 @@ def test_the_measured_block_names_data_seed_and_n_beside_each_figure(scores):
     grid = measured_grid(next(f for f in fill(scores) if f.table.id == "spn-2"))
     assert dict(zip(grid.head, grid.rows[-1], strict=True)) == {
         "method": "SPN",
-        "all": "75.5",
-        "difficult": "64.2",
+        "all": "75.5 [73.0, 77.5]",
+        "difficult": "64.2 [61.7, 66.2]",
         "n": "512 / 120",
         "seed": "0",
         "data set": "cutouts_multi",
@@ -152,11 +162,27 @@ def test_published_rows_tell_whether_they_run_here(scores, on_cub):
         grid = published_grid(next(f for f in fill(scores) if f.table.id == table))
         return {row[0]: row[-1] for row in grid.rows}
 
-    assert status(scores, "spn-2")["SPN"] == "measured above, on other data"
-    assert status(scores, "spn-2")["c-MWP"].startswith("not run yet")
+    assert status(scores, "spn-2")["c-MWP"] == "measured above, on other data"
+    assert status(scores, "spn-3")["Oquab et al."].startswith("measured above as Global max pool")
+    assert status(scores, "spn-3")["Sun et al."] == "published only: another system, not rebuilt"
     assert "spg.with_c=false" in status(scores, "spg-4")["SPG without C (Sec. 4.3)"]
-    assert status(scores, "spg-2")["SPG"].startswith("not run yet")
+    assert status(scores, "spg-1")["VGGnet-ACoL"] == "measured above as ACoL, on other data"
     assert status(on_cub, "spg-2")["SPG"] == "measured above"
+    ranked = status(scores, "spg-3")
+    assert ranked["GoogLeNet-SPG-ResNet-50"].startswith(
+        "measured above as SPG, ranked by ResNet-50"
+    )
+    assert ranked["GoogLeNet-SPG-DPN-92"].startswith("not run here: `dvc exp run -S ranking")
+    without = {model: own for model, own in scores.items() if model not in ("has", "c_mwp_multi")}
+    assert "-S methods.has=true" in status(without, "spg-4")["GoogLeNet-HaS"]
+    assert status(without, "spn-2")["c-MWP"] == "not run here: add it to `saliency.methods`"
+
+
+def test_every_published_row_is_beside_a_method_or_says_why_not(scores):
+    for filled in fill(scores):
+        for row, *_, status in published_grid(filled).rows:
+            known = ("measured above", "published only: ", "not run here: `dvc exp run -S ranking")
+            assert status.startswith(known), (filled.table.id, row)
 
 
 def test_markdown_puts_measured_before_published_and_ends_with_the_notes(scores):
@@ -176,13 +202,21 @@ def test_missing_or_damaged_scores_name_the_stage_to_run(scores, tmp_path):
     files = {model: tmp_path / f"{model}.json" for model in MODELS}
     for model, path in files.items():
         path.write_text(json.dumps(scores[model]))
-    assert read_scores(files) == scores
+    assert read_scores(files.values()) == {model: scores[model] for model in MODELS}
     files["spg"].write_text("{")
     with pytest.raises(InputError, match=r"spg\.json: not valid JSON.*evaluate"):
-        read_scores(files)
+        read_scores(files.values())
     files["spg"].unlink()
     with pytest.raises(InputError, match=r"spg\.json: not found.*evaluate"):
-        read_scores(files)
+        read_scores(files.values())
+
+
+def test_a_scores_file_may_hold_several_models_or_none(scores, tmp_path):
+    several = {model: scores[model] for model in ("mwp_multi", "c_mwp_multi")}
+    (tmp_path / "saliency_multi.json").write_text(json.dumps(several))
+    (tmp_path / "has.json").write_text("{}")
+    files = (tmp_path / f"{name}.json" for name in ("saliency_multi", "has"))
+    assert read_scores(files) == several
 
 
 def test_a_table_is_filled_by_the_models_there_are(scores):

@@ -15,6 +15,12 @@ from tests.parameters import changed
 
 
 @pytest.fixture
+def quick(quick):
+    """With few resamples."""
+    return changed(quick, evaluate__resamples=20)
+
+
+@pytest.fixture
 def network(workspace, quick):
     """Leave random weights of a network where its training would."""
 
@@ -83,6 +89,31 @@ def test_the_split_that_chooses_thresholds_is_named(network, quick):
         assert scores_of("spg_plain")["threshold_from"] == source
 
 
+def test_the_number_of_resamples_moves_the_intervals_and_not_the_values(network, quick):
+    network("cam_single")
+    evaluate(quick, "cam_single")
+    one = scores_of("cam_single")["max_box_acc_v2"]
+    evaluate(changed(quick, evaluate__resamples=1), "cam_single")
+    other = scores_of("cam_single")["max_box_acc_v2"]
+    assert one["value"] == other["value"]
+    assert other["low"] == other["high"]
+    assert one["low"] < one["high"]
+
+
+def test_a_method_that_is_off_has_neither_predictions_nor_scores(workspace, quick):
+    evaluate(changed(quick, methods__has=False), "has")
+    assert predictions("has", "val", "test") == []
+    assert scores_of("has") == {}
+
+
+def test_a_method_that_is_on_is_evaluated(network, quick):
+    on = changed(quick, methods__has=True)
+    network("has")
+    evaluate(on, "has")
+    assert len(predictions("has", "val", "test")) == 8
+    assert scores_of("has")["model"] == "has"
+
+
 def test_a_network_that_gives_nan_leaves_nothing(network, quick):
     network("spn_multi", classifier=float("nan"))
     with pytest.raises(InputError, match=r"image 000 \(train\): .* not finite"):
@@ -95,7 +126,7 @@ def test_features_that_are_constant_are_no_obstacle(network, quick):
     network("spn_multi", convolution=0.0)
     evaluate(quick, "spn_multi")
     energies = scores_of("spn_multi")["object_energy"]
-    assert energies["model"] == pytest.approx(energies["uniform"])
+    assert energies["model"]["value"] == pytest.approx(energies["uniform"]["value"])
 
 
 @pytest.mark.parametrize(
@@ -112,6 +143,17 @@ def test_a_missing_input_names_the_stage_to_run(network, quick, missing, stage):
     with pytest.raises(InputError, match=f"{missing}: not found; run `dvc repro {stage}`"):
         evaluate(quick, "cam_single")
     assert not any(path.exists() for path in outs("cam_single"))
+
+
+@pytest.mark.parametrize("model", ["cam_multi", "cam_single"])
+def test_an_empty_test_split_is_refused(network, quick, model):
+    network(model)
+    track = model.removeprefix("cam_")
+    index = Path(f"data/packed/{track}/test/index.json")
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"shards": []}))
+    with pytest.raises(InputError, match="nothing to score: .* check the"):
+        evaluate(quick, model)
+    assert not outs(model)[1].exists()
 
 
 def test_weights_of_another_network_are_refused(network, quick):

@@ -7,6 +7,7 @@ import timm
 import torch
 from safetensors.torch import load_file
 
+import pipeline.training.fit
 import stages.pretrain
 from pipeline.errors import InputError
 from pipeline.models.backbones import Backbone
@@ -136,7 +137,7 @@ def test_what_was_trained_from_scratch_is_what_is_written(workspace, from_scratc
         for parameter in objective.parameters():
             torch.nn.init.constant_(parameter, 0.25)
 
-    monkeypatch.setattr(stages.pretrain, "train", train)
+    monkeypatch.setattr(pipeline.training.fit, "train", train)
     pretrain(from_scratch)
     learnt = [value for name, value in load_file(OUT).items() if name.endswith("weight")]
     assert learnt and all((value == 0.25).all() for value in learnt)

@@ -13,13 +13,15 @@ from pipeline.datasets.packing import pack
 from pipeline.datasets.record import Dataset, Record, Split
 from pipeline.errors import InputError
 from pipeline.localization.predictions import Prediction, write_predictions
-from pipeline.reporting.catalogue import TABLES
+from pipeline.reporting.catalogue import FURTHER, MODELS, TABLES
 from stages.paths import REPORTS, history_file, predictions_file, scores_file, split_folder
 from stages.tabulate import tabulate
 
 REPOSITORY = Path(__file__).parents[2]
 SCORES = json.loads((REPOSITORY / "tests/reporting/scores.json").read_text())
 IDS = ("a", "b", "c")
+PER_CLASS = "tables/per-class.csv"
+FURTHER_SCORES = {"has": SCORES["has"], "saliency_multi": {"mwp_multi": SCORES["mwp_multi"]}}
 
 
 def record(name):
@@ -56,8 +58,10 @@ def data(tmp_path, monkeypatch):
             track, track, ("bird", "fish"), {"test": Split(partial(map, record), IDS)}
         )
         pack(dataset, split_folder(track, "test").parent, origin="", workers=1)
-    for model, scores in SCORES.items():
-        put(scores_file(model), json.dumps(scores))
+    for name in FURTHER:
+        put(scores_file(name), json.dumps(FURTHER_SCORES.get(name, {})))
+    for model in MODELS:
+        put(scores_file(model), json.dumps(SCORES[model]))
         put(history_file(model), "epoch,loss\n1,0.7\n2,0.5\n")
         write_predictions(predictions_file(model), (prediction(name, model) for name in IDS))
 
@@ -73,7 +77,22 @@ def test_reports_are_complete_and_byte_identical_twice(params):
     assert reports() == first
     tables = {f"tables/{table.id}.{end}" for table in TABLES for end in ("csv", "md")}
     figures = {f"figures/{name}.png" for name in ("multi", "single", "history")}
-    assert set(first) == {"metrics.json", "index.html"} | tables | figures
+    assert set(first) == {"metrics.json", "index.html", PER_CLASS} | tables | figures
+
+
+def test_methods_that_are_switched_on_stand_in_the_tables(params):
+    tabulate(params)
+    pointing = (REPORTS / "tables/spn-2.md").read_text()
+    assert "| MWP | " in pointing.split("## Published")[0]
+    assert "| Grad | " not in pointing.split("## Published")[0]
+    assert "| HaS | " in (REPORTS / "tables/spg-4.md").read_text()
+
+
+def test_the_values_of_each_class_have_a_file_of_their_own(params):
+    tabulate(params)
+    lines = (REPORTS / PER_CLASS).read_text().splitlines()
+    assert lines[0] == "model,data set,score,class,value,low,high"
+    assert "spn_multi,cutouts_multi,cor_loc,bird,39.1,36.6,41.1" in lines
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,19 @@
 from io import BytesIO
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from pipeline.datasets.store import PackedSplit
 from pipeline.training import batches
 from pipeline.training.batches import (
     AugmentedImages,
+    ClassTargets,
     ShuffledKeys,
+    Window,
     target_of,
     to_tensor,
     training_batches,
@@ -27,10 +31,10 @@ def split(packed):
 def augmented(split, quick):
     """The training images under other augmentation parameters."""
 
-    def make(seed=0, **values):
+    def make(seed=0, annotate=None, **values):
         plain = {"size": 32, "margin": 8, "flip": True} | values
         chosen = changed(quick, **{f"input__{key}": value for key, value in plain.items()})
-        return AugmentedImages(split, chosen.input, seed)
+        return AugmentedImages(split, chosen.input, seed, annotate or ClassTargets(split))
 
     return make
 
@@ -120,12 +124,88 @@ def test_each_epoch_sees_every_image_once_in_its_own_order():
     assert tuple(index for _, index in ShuffledKeys(50, seed=2)) != orders[0]
 
 
+def test_boxes_are_shares_of_the_part_that_is_seen():
+    window = Window((0.25, 0.5, 0.75, 1.0))
+    boxes = np.array([[20, 30, 40, 40], [0, 0, 80, 40]], np.float32)
+    # 80 x 40: the window is x 20..60, y 20..40
+    assert window.boxes(boxes, 80, 40).tolist() == [[0, 0.5, 0.5, 1], [0, 0, 1, 1]]
+
+
+def test_mirrored_boxes_change_sides_and_stay_boxes():
+    boxes = np.array([[8, 10, 32, 40]], np.float32)
+    (mirrored,) = Window(flipped=True).boxes(boxes, 80, 40)
+    torch.testing.assert_close(mirrored, torch.tensor([0.6, 0.25, 0.9, 1.0]))
+
+
+def test_a_box_outside_of_the_window_has_no_area():
+    boxes = np.array([[0, 0, 20, 40], [70, 0, 80, 40]], np.float32)
+    for flipped in (False, True):
+        found = Window((0.25, 0, 0.75, 1), flipped).boxes(boxes, 80, 40)
+        assert (found[:, 2] == found[:, 0]).all()
+        assert ((found >= 0) & (found <= 1)).all()
+
+
+def test_no_boxes_are_no_boxes():
+    assert Window().boxes(np.zeros((0, 4), np.float32), 80, 40).shape == (0, 4)
+
+
+def colour_under(image, box):
+    """The share of pixels well inside and well outside of a box that have an object's colour."""
+    red, green, blue = image.float()
+    coloured = (
+        torch.maximum(torch.maximum(red, green), blue) - red.minimum(green).minimum(blue) > 64
+    )
+    size = image.shape[1]
+    x0, y0, x1, y1 = (box * size).tolist()
+    inside = torch.zeros(size, size, dtype=torch.bool)
+    inside[round(y0 + 2) : round(y1 - 2), round(x0 + 2) : round(x1 - 2)] = True
+    near = torch.zeros(size, size, dtype=torch.bool)
+    near[max(0, round(y0 - 2)) : round(y1 + 2), max(0, round(x0 - 2)) : round(x1 + 2)] = True
+    return coloured[inside].float().mean(), coloured[~near].float().mean()
+
+
+def test_a_coloured_box_stays_under_its_box_when_cropped_and_mirrored(augmented):
+    def box(index, record, window):
+        return window.boxes(record.boxes_xyxy, record.width, record.height)[0]
+
+    images = augmented(annotate=box, size=96, margin=32)
+    windows = set()
+    for epoch in range(12):
+        for index in range(3):
+            image, found = images[epoch, index]
+            inside, outside = colour_under(image, found)
+            assert inside == 1 and outside == 0
+            windows.add(tuple(found.tolist()))
+    assert len(windows) > 20
+
+
+class Numbered(NamedTuple):
+    """A target of two tensors."""
+
+    number: Tensor
+    boxes: Tensor
+
+
+def numbered(index, record, window):
+    boxes = window.boxes(record.boxes_xyxy[:1], record.width, record.height)
+    return Numbered(torch.tensor(index), boxes)
+
+
+def test_targets_may_be_named_tuples_of_tensors(quick, split, monkeypatch):
+    monkeypatch.setattr(batches, "workers", lambda: 0)
+    loader, keys = training_batches(split, quick.input, 7, 4, numbered)
+    keys.epoch = 3
+    found = [targets for _, targets in loader]
+    assert torch.cat([targets.number for targets in found]).tolist() == [i for _, i in keys]
+    assert found[0].boxes.shape == (4, 1, 4)
+
+
 @pytest.mark.parametrize("track", ["single", "multi"])
 def test_batches_are_the_same_from_any_number_of_workers(quick, packed, monkeypatch, track):
     def epoch_1(workers):
         monkeypatch.setattr(batches, "workers", lambda: workers)
         split = PackedSplit(packed / track / "train")
-        loader, keys = training_batches(split, quick.input, 7, 4)
+        loader, keys = training_batches(split, quick.input, 7, 4, ClassTargets(split))
         keys.epoch = 1
         return list(loader)
 

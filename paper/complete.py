@@ -1,0 +1,54 @@
+"""All ten tables on the data of params.yaml, with every method switched on: `make complete`."""
+
+import sys
+
+from paper.execution import WAY_BACK, run
+from paper.experiment import Experiment, switched
+from paper.report import FOLDER, combined
+from paper.settings import Value
+from pipeline.errors import InputError
+from pipeline.params import load
+from pipeline.reporting.catalogue import FURTHER, MODELS, TABLES
+from pipeline.reporting.tables import write_tables
+from stages import PARAMS
+
+NAME = "complete"
+
+
+def _ablation(variant: str, key: str, row: str) -> Experiment:
+    """SPG without one of its parts (SPG Sec. 4.3)."""
+    return Experiment(NAME, variant, ("spg",), {key: (False, "SPG Sec. 4.3")}, {"SPG": row})
+
+
+_CLASSIFIERS: dict[str, tuple[Value, str]] = {
+    "ranking.classifiers": (["tf_efficientnet_lite0"], "the network whose weights are a package")
+}
+EXPERIMENTS = (
+    Experiment(NAME, "all", MODELS, switched(FURTHER) | _CLASSIFIERS, {}, tuple(FURTHER)),
+    _ablation("no-cascade", "spg.cascade", "SPG, both B from the attention seeds (Sec. 4.3)"),
+    _ablation("not-shared", "spg.share_b", "SPG, B1 and B2 not shared (Sec. 4.3)"),
+    _ablation("no-c", "spg.with_c", "SPG without C (Sec. 4.3)"),
+)
+
+
+def main() -> None:
+    """Run the experiments and write reports/paper/complete; errors end in one message."""
+    try:
+        failed = run(EXPERIMENTS, load(PARAMS))
+        write()
+    except InputError as error:
+        sys.exit(f"complete: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\ncomplete: interrupted; run it again to go on. Complete runs are kept.")
+    print(f"{FOLDER / NAME}\n{WAY_BACK}")
+    if failed:
+        sys.exit(f"complete: failed: {', '.join(failed)}; mend what is told above, run it again")
+
+
+def write() -> None:
+    """Write the ten tables of the runs that are kept."""
+    write_tables([combined(table, EXPERIMENTS, []) for table in TABLES], FOLDER / NAME)
+
+
+if __name__ == "__main__":
+    main()

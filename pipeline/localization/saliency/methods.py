@@ -1,0 +1,78 @@
+"""The saliency methods by name, and the one way to call them: a new one is a file and a line."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.localization.saliency.c_mwp import c_mwp
+from pipeline.localization.saliency.deconvolution import deconvolution
+from pipeline.localization.saliency.feedback import feedback
+from pipeline.localization.saliency.grad_cam import grad_cam
+from pipeline.localization.saliency.gradient import gradient
+from pipeline.localization.saliency.guided_backpropagation import guided_backpropagation
+from pipeline.localization.saliency.lrp import lrp
+from pipeline.localization.saliency.mwp import mwp
+from pipeline.params import SaliencyMethod, SaliencyParams
+
+Method = Callable[[nn.Module, Tensor, Tensor, SaliencyParams], Tensor]
+"""(network, images (n, 3, S, S) float, the class (n,) asked of each, parameters) -> maps (n, h, w).
+"""
+
+METHODS: Mapping[SaliencyMethod, Method] = {
+    "gradient": gradient,
+    "deconvolution": deconvolution,
+    "guided_backpropagation": guided_backpropagation,
+    "lrp": lrp,
+    "grad_cam": grad_cam,
+    "mwp": mwp,
+    "c_mwp": c_mwp,
+    "feedback": feedback,
+}
+
+
+def saliency_maps(
+    network: nn.Module,
+    images: Tensor,
+    targets: Sequence[Sequence[int]],
+    method: SaliencyMethod,
+    params: SaliencyParams,
+) -> list[Tensor]:
+    """Return for each image the maps of the classes asked of it: (k, h, w) float32 on the CPU.
+
+    The network is in evaluation mode meanwhile, and afterwards as it was; its parameters get no
+    gradients. Passes have as many (image, class) pairs as there are images, whatever the number
+    of classes, so that memory depends on the batch alone.
+
+    Args:
+        network: images -> logits (B, C).
+        images: (B, 3, S, S), uint8 or float, 0..255, on the network's device.
+        targets: the classes asked of each image; there may be none.
+
+    Raises:
+        InputError: as the method.
+    """
+    rows = [row for row, classes in enumerate(targets) for _ in classes]
+    asked = [label for classes in targets for label in classes]
+    if not rows:
+        return [torch.zeros(0, *images.shape[2:]) for _ in targets]
+    maps = []
+    with evaluating(network), torch.enable_grad():
+        for start in range(0, len(rows), len(images)):
+            chosen = images[rows[start : start + len(images)]].float()
+            classes = torch.tensor(asked[start : start + len(images)], device=images.device)
+            maps.append(METHODS[method](network, chosen, classes, params).detach().float().cpu())
+    return list(torch.cat(maps).split([len(classes) for classes in targets]))
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode; afterwards each of its modules is as it was."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

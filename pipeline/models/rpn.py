@@ -1,0 +1,111 @@
+"""The region proposal network of Faster R-CNN: boxes of objects of any class, learnt from boxes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import (
+    RegionProposalNetwork,
+    RPNHead,
+    concat_box_prediction_layers,
+)
+
+from pipeline.models.backbones import Backbone
+from pipeline.models.weights import load_weights
+from pipeline.params import Params
+
+ANCHOR_SIDES = (0.1, 0.2, 0.4, 0.8)
+"""As shares of the image's side; in Faster R-CNN 128, 256 and 512 of 600 px, the last three."""
+ASPECT_RATIOS = (0.5, 1.0, 2.0)
+BEFORE_SUPPRESSION, AFTER_SUPPRESSION = 6000, 2000
+
+
+class RegionProposer(nn.Module):
+    """A head on the backbone's last map that tells how to make objects of a grid of anchors.
+
+    The parts are torchvision's, the numbers those of Faster R-CNN (Ren et al., NIPS 2015, Sec. 3).
+    Anchors with IoU >= 0.7, and the best of each object, learn to be objects, those below 0.3
+    background; 256 of an image are drawn, half of them objects if there are so many. A proposal
+    whose IoU with a better one exceeds 0.7 is dropped. The head is as wide as the map.
+    """
+
+    def __init__(self, backbone: Backbone, size: int) -> None:
+        """Build the network for images of `size` x `size` px, which the anchors are made for."""
+        super().__init__()
+        self.backbone = backbone
+        sides = tuple(max(1, round(share * size)) for share in ANCHOR_SIDES)
+        anchors = AnchorGenerator((sides,), (ASPECT_RATIOS,))
+        self.rpn = RegionProposalNetwork(
+            anchors,
+            RPNHead(backbone.channels[-1], anchors.num_anchors_per_location()[0]),
+            fg_iou_thresh=0.7,
+            bg_iou_thresh=0.3,
+            batch_size_per_image=256,
+            positive_fraction=0.5,
+            pre_nms_top_n={"training": BEFORE_SUPPRESSION, "testing": BEFORE_SUPPRESSION},
+            post_nms_top_n={"training": AFTER_SUPPRESSION, "testing": AFTER_SUPPRESSION},
+            nms_thresh=0.7,
+        )
+
+    def losses(self, images: Tensor, boxes: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Return the losses `objectness` and `box_regression`, scalars.
+
+        Args:
+            images: (B, 3, S, S) uint8.
+            boxes: for each image its objects (n, 4), none empty, as shares of its sides. An image
+                without objects is all background.
+        """
+        side = images.shape[-1]
+        anchors, objectness, offsets = self._predictions(images)
+        labels, matched = self.rpn.assign_targets_to_anchors(
+            anchors, [{"boxes": each * side} for each in boxes]
+        )
+        targets = self.rpn.box_coder.encode(matched, anchors)
+        losses = self.rpn.compute_loss(objectness, offsets, labels, targets)
+        return dict(zip(("objectness", "box_regression"), losses, strict=True))
+
+    def forward(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return each image's proposals as `propose` does, without its limit."""
+        side = images.shape[-1]
+        anchors, objectness, offsets = self._predictions(images)
+        boxes = self.rpn.box_coder.decode(offsets, anchors).view(len(images), -1, 4)
+        sizes, counts = [(side, side)] * len(images), [len(anchors[0])]
+        kept, scores = self.rpn.filter_proposals(boxes, objectness, sizes, counts)
+        return [(b / side, s) for b, s in zip(kept, scores, strict=True)]
+
+    def _predictions(self, images: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Return each image's A anchors (A, 4) in px, and (B * A, 1) logits, (B * A, 4) offsets."""
+        features = [self.backbone(images)[-1]]
+        batch = ImageList(images, [tuple(images.shape[2:])] * len(images))
+        logits, offsets = concat_box_prediction_layers(*self.rpn.head(features))
+        return self.rpn.anchor_generator(batch, features), logits, offsets
+
+
+@torch.inference_mode()
+def propose(network: RegionProposer, images: Tensor, limit: int) -> list[tuple[Tensor, Tensor]]:
+    """Return each image's best proposals: boxes (n, 4) and their objectness (n,), best first.
+
+    Args:
+        network: in evaluation mode, from `trained`.
+        images: (B, 3, S, S) uint8, whole pictures warped to the network's input, on its device.
+        limit: proposals of an image at most; n may be less.
+
+    Returns:
+        For each image float32 boxes [x0, y0, x1, y1) as shares of the picture's sides, within
+        [0, 1], and float32 probabilities of an object; on the network's device.
+    """
+    return [(boxes[:limit], scores[:limit]) for boxes, scores in network(images)]
+
+
+def trained(params: Params, weights: Path) -> RegionProposer:
+    """Return the network with its trained weights, in evaluation mode.
+
+    Raises:
+        InputError: the weights are missing, damaged, or of another network.
+    """
+    network = RegionProposer(Backbone(params.backbone), params.input.size)
+    load_weights(network, weights, "train_method@rpn")
+    return network.eval()
