@@ -96,19 +96,6 @@ def crop_probabilities(network: nn.Module, images: Tensor, size: int) -> Tensor:
     return torch.cat(means)
 
 
-def crop_scores(
-    network: nn.Module,
-    split: PackedSplit,
-    params: InputParams,
-    batch_size: int,
-    device: torch.device,
-) -> Iterator[Tensor]:
-    """Yield each image's mean softmax over ten crops, (C,)."""
-    images = WholeImages(split, params.size + params.margin)
-    for larger in DataLoader(images, batch_size, num_workers=workers()):
-        yield from crop_probabilities(network, larger.to(device), params.size)
-
-
 def _predictions(
     records: list[Record], split: PackedSplit, scores: Tensor, found: Localization
 ) -> Iterator[Prediction]:

@@ -11,7 +11,7 @@ from pipeline.datasets.packing import pack
 from pipeline.datasets.record import Dataset, Split
 from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
-from pipeline.localization.inference import WholeImages, crop_scores, predict, ten_crops
+from pipeline.localization.inference import WholeImages, predict, ten_crops
 from pipeline.models.interface import Localization
 from pipeline.training.batches import to_tensor, warp
 from tests.coloured_boxes import coloured_box
@@ -155,15 +155,6 @@ def test_crops_are_the_corners_and_the_centre_and_their_mirrors():
     assert crops.shape == (2, 10, 3, 2, 2)
     assert crops[1, :5, 2, 0, 0].tolist() == [0, 3, 15, 18, 6]
     torch.testing.assert_close(crops[:, 5:], crops[:, :5].flip(4))
-
-
-def test_crop_scores_are_those_of_predictions(split, predicted, quick):
-    images = split()
-    chosen = changed(quick, input__size=32, input__margin=8).input
-    found = list(crop_scores(Colours().eval(), images, chosen, 2, torch.device("cpu")))
-    assert len(found) == len(images) == 7
-    for row, each in zip(found, predicted(images, evaluate__ten_crop=True), strict=True):
-        np.testing.assert_allclose(row, each.scores, rtol=1e-6)
 
 
 @pytest.mark.parametrize("ten_crop", [True, False])

@@ -51,6 +51,13 @@ def test_an_image_weighs_as_often_as_it_was_drawn(quick):
     assert energies(answers, quick, [1, 3])["object_energy"]["model"] == pytest.approx(25)
 
 
+def test_each_image_has_random_features_of_its_own(quick):
+    answers = [answer(IMAGES[0], np.ones((5, 6), np.float32))] * 2
+    first, second = (energies(answers, quick, own)["object_energy"] for own in ([1, 0], [0, 1]))
+    assert first["random_features"] != second["random_features"]
+    assert first["gaussian"] == second["gaussian"]
+
+
 def test_an_image_without_boxes_has_no_energy(quick):
     bare = replace(IMAGES[0], boxes_xyxy=np.zeros((0, 4), np.float32))
     answers = [answer(record, np.ones((5, 6), np.float32)) for record in (bare, *IMAGES[1:])]

@@ -95,6 +95,7 @@ def test_the_order_of_the_images_changes_no_value(few):
 def test_without_any_object_corloc_is_left_out(few):
     empty = [(detection([0, 0, 0], {}), record([]))]
     assert region_scores(empty, empty, CLASSES, few) == {
+        "classification_map_per_class": {},
         "cor_loc": {"per_class": {}},
         "n": {"trainval": 1, "test": 1},
     }

@@ -11,7 +11,7 @@ from pipeline.datasets.record import Record
 from pipeline.errors import InputError
 from pipeline.localization.predictions import Prediction
 from pipeline.params import load
-from pipeline.protocol.single_label import outcomes_of, single_label_scores
+from pipeline.protocol.single_label import MaskScores, outcomes_of, single_label_scores
 from tests.conftest import REPOSITORY
 from tests.parameters import changed
 from tests.protocol.plain import plain
@@ -109,9 +109,12 @@ def test_every_figure_has_an_interval_and_thresholds_have_none(params):
     pairs = masked([*pairs_of([0, 1]), *pairs_of([2, 2], ranked_first=1)])
     wrong = replace(prediction(record(3, (45, 32, 60, 40)), ranked_first=0))
     swapped = replace(wrong, scores=np.array([5, 4, 3, 0, 2, 1], np.float32))
-    pairs += masked([(swapped, record(3))] * 2)
+    pairs += masked([(swapped, record(3))] * 2 + pairs_of([3]))
     few = changed(params, evaluate__resamples=30)
     scores = single_label_scores(pairs, pairs, CLASSES, few)
+    known = scores["gt_known_error_per_class"]["d"]
+    assert known["value"] == pytest.approx(200 / 3)
+    assert known["low"] < known["value"] < known["high"]
     for name in (*ERRORS, "max_box_acc", "max_box_acc_v2", "px_ap", "mask_iou"):
         assert scores[name]["low"] < scores[name]["value"] < scores[name]["high"], name
     for name in ("threshold", "second_threshold", "mask_threshold"):
@@ -176,6 +179,7 @@ def test_a_second_threshold_serves_images_that_the_first_misses(scored):
     scores = scored(low + high)
     assert scores["threshold"] < 0.4 < scores["second_threshold"]
     assert scores["gt_known_error"] == scores["top5_localization_error"] == pytest.approx(40)
+    assert scores["gt_known_error_per_class"] == {"a": 0, "b": 0, "c": 0, "d": 100, "e": 100}
     assert scores["top5_star_localization_error"] == 0
 
 
@@ -266,6 +270,16 @@ def test_images_without_a_mask_do_not_count_for_masks(scored):
     for name in ("px_ap", "mask_iou", "mask_threshold"):
         assert both[name] == alone[name]
     assert both["gt_known_error"] > alone["gt_known_error"]
+
+
+def test_an_image_weighs_for_masks_as_often_as_it_was_drawn():
+    bare, right = pairs_of([0, 1])
+    wrong = (prediction(record(3, (45, 32, 60, 40))), record(3))
+    judged = outcomes_of([bare, *masked([right, wrong])])
+    masks = MaskScores(judged, judged)
+    assert masks.figures(np.array([5.0, 1.0, 0.0])) == {"px_ap": 100, "mask_iou": 100}
+    assert masks.figures(np.array([0.0, 0.0, 1.0]))["mask_iou"] < 10
+    assert masks.figures(np.array([0.0, 1.0, 3.0]))["mask_iou"] < 30
 
 
 def test_without_masks_there_are_no_figures_of_masks(scored):

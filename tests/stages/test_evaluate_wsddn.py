@@ -66,6 +66,7 @@ def test_the_scores_are_those_of_the_published_table(network, on):
         "classes",
         "cor_loc",
         "classification_map",
+        "classification_map_per_class",
         "n",
     }
     assert (found["model"], found["dataset"]) == ("wsddn", "boxes")

@@ -26,14 +26,19 @@ def stored(workspace: Path) -> None:
         write_predictions(predictions_file(name), predictions(1 if number == 0 else 0))
 
 
-def predictions(shift: int) -> list[Prediction]:
-    """Maps of the true box, class scores with the class `shift` after the image's own first."""
+def predictions(shift: int, peak: str = "") -> list[Prediction]:
+    """Maps of the true box, class scores with the class `shift` after the image's own first.
+
+    In the maps of the split `peak` one pixel is far above the box.
+    """
     found = []
     for split in ("val", "test"):
         for record in PackedSplit(split_folder("single", split)):
             x0, y0, x1, y1 = record.boxes_xyxy[0].astype(int)
             maps = np.zeros((3, record.height, record.width), np.float32)
             maps[:, y0:y1, x0:x1] = 1
+            if split == peak:
+                maps[:, 0, 0] = 3
             scores = np.roll(np.array([0.7, 0.2, 0.1], np.float32), record.labels[0] + shift)
             found.append(Prediction(record.id, split, scores, np.arange(3), maps))
     return found
@@ -54,6 +59,16 @@ def test_each_ranker_and_the_ensemble_have_scores(stored: None, few: Params) -> 
         assert own["top1_classification_error"] == {"value": 0, "low": 0, "high": 0}
         assert own["top1_localization_error"]["value"] == 0
         assert own["top5_star_localization_error"]["value"] == 0
+
+
+@pytest.mark.parametrize(("source", "error"), [("val", 100), ("test", 0)])
+def test_thresholds_come_from_the_split_that_is_named(
+    stored: None, few: Params, source: str, error: float
+) -> None:
+    write_predictions(predictions_file("spg"), predictions(0, peak="test"))
+    rerank(changed(few, evaluate__threshold_from=source))
+    found = written()["spg+spg_plain"]["gt_known_error"]
+    assert found == {"value": error, "low": error, "high": error}
 
 
 def test_one_ranker_makes_no_ensemble(stored: None, few: Params) -> None:

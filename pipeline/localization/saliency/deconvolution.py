@@ -18,7 +18,7 @@ def deconvolution(
     The class score goes back as in a gradient, but an activation passes what is positive in the
     slope, whatever its input was: D_in = max(D_out, 0). Maximum pooling keeps its switches. They
     are all that such a map knows of the image: of a network without maximum pooling, such as
-    EfficientNet, it is the same for every image (Mahendran and Vedaldi, ECCV 2016, Sec. 4).
+    EfficientNet, it is the same for every image (Mahendran and Vedaldi, ECCV 2016).
     """
     return image_saliency(network, images, classes, Deconvolution())
 

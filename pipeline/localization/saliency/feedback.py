@@ -25,7 +25,7 @@ def feedback(network: nn.Module, images: Tensor, classes: Tensor, params: Salien
     """Return max_c |dS/dI_c| of the network when only units that favour the class are open.
 
     A gate z in {0, 1} stands on every activation, y = z f(x), and z is to maximise the class score
-    S (Sec. 3.3). That is NP-hard; the paper relaxes z to [0, 1] and ascends dS/dz = f(x) dS/dy
+    S. That is NP-hard; the paper relaxes z to [0, 1] and ascends dS/dz = f(x) dS/dy
     from z = 1. It leaves open the step, the number of steps, ties, and what is not a ReLU. Here:
 
     - a step goes all the way: z = 1 where dS/dy >= 0, else 0, for all units at once;

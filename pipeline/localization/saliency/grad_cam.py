@@ -25,7 +25,7 @@ def grad_cam(network: nn.Module, images: Tensor, classes: Tensor, params: Salien
         InputError: the network has no such maps.
     """
     with LastMaps() as last:
-        logits = network(images)
+        logits = network(images.detach().requires_grad_())
     if last.maps is None:
         raise InputError("saliency.methods: grad_cam needs a network with feature maps")
     (slope,) = torch.autograd.grad(class_score(logits, classes), last.maps)

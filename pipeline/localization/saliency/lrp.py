@@ -25,9 +25,8 @@ def lrp(network: nn.Module, images: Tensor, classes: Tensor, params: SaliencyPar
     with a negative value, which linear bottlenecks have, the negative contributions agree and have
     alpha. Terms of a sum and cells of an average share by alpha 1, beta 0.
 
-    The papers' tables do not say which rule they took. This is the one that Bach et al. show for
-    convolutional networks beside the epsilon rule, which on ReLU networks is nothing but gradient
-    times input.
+    SPN does not say which rule its tables compare with. This is one of the two that Bach et al.
+    show for images; the other, epsilon, is nothing but gradient times input on ReLU networks.
     """
     return relevance(network, images, classes, ALPHA)
 
@@ -47,8 +46,6 @@ def alpha_beta(
     alpha: float, slope: Tensor, value: Tensor, positive: Tensor, negative: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return the slopes of both sums under the alpha-beta rule; beta is alpha - 1."""
-    above, below = slope * value.clamp(min=0), slope * value.clamp(max=0)
-    return (
-        divided(torch.add(below * (1 - alpha), above, alpha=alpha), positive),
-        divided(torch.add(above * (1 - alpha), below, alpha=alpha), negative),
-    )
+    shared = slope * value
+    agreeing = shared * (0.5 + (alpha - 0.5) * value.sign())  # alpha, or 1 - alpha below 0
+    return divided(agreeing, positive), divided(shared - agreeing, negative)

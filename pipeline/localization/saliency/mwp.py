@@ -16,9 +16,9 @@ def mwp(network: nn.Module, images: Tensor, classes: Tensor, params: SaliencyPar
     """Return the winning probability of each cell of a stage of the backbone, (n, h, w).
 
     The class unit wins with probability 1. A winner chooses among the units that excite it:
-    P(i | j) = w_ij+ x_i / sum_k w_kj+ x_k, for activations x >= 0 (Eq. 2, 3); biases have no part.
-    The map is the sum over channels at the last stage of stride `excitation_stride`. (The papers'
-    are taken at pool4 of VGG16 and pool2 of GoogLeNet.)
+    P(i | j) = w_ij+ x_i / sum_k w_kj+ x_k, for activations x >= 0 (Sec. 3.2); biases have no part.
+    The map is the sum over channels at the last stage of stride `excitation_stride`. (The released
+    code looks at pool2 of GoogLeNet, TorchRay's reproduction at pool4 of VGG16.)
 
     Linear bottlenecks and standardised features have negative values, which the paper leaves out.
     Here a contribution w x counts with its sign, and a winner of negative value was excited by

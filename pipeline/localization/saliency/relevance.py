@@ -83,7 +83,7 @@ class Relevance(Replaced):
             return func(x, weight, bias, *args, **kwargs)
 
         value = _Shared.apply(
-            lambda x: apply(x, weight, bias), self.parts(apply, x, weight, bias), self.layers, x
+            lambda x: apply(x, weight, bias), self.parts(apply, weight, bias), self.layers, x
         )
         self.last = Layer(value, apply, x, weight, bias)
         return value
@@ -109,25 +109,23 @@ class Relevance(Replaced):
         scale = (variance + eps).rsqrt() * (1 if weight is None else weight)
         shift = (0 if bias is None else bias) + scale * ((0 if offset is None else offset) - mean)
         fused = scale.view(-1, *(1,) * (kernel.ndim - 1)) * kernel
-        parts, value = self.parts(apply, inputs, fused, shift), x.detach()
+        parts, value = self.parts(apply, fused, shift), x.detach()
         return _Shared.apply(lambda _: normalise(value), parts, self.layers, inputs)
 
-    def parts(self, apply: TorchFunction, x: Tensor, weight: Tensor, bias: Tensor | None) -> Parts:
+    def parts(self, apply: TorchFunction, weight: Tensor, bias: Tensor | None) -> Parts:
         """Return the contributions to `apply(x, weight, bias)`, those of the bias if it counts."""
-        up, down = _signs(weight.detach())
         counted = bias if self.with_bias else None
-        bias_up, bias_down = (None, None) if counted is None else _signs(counted.detach())
 
-        def of_positive(x: Tensor) -> tuple[Tensor, Tensor]:
-            return apply(x, up, bias_up), apply(x, down, bias_down)
-
-        def of_any(x: Tensor) -> tuple[Tensor, Tensor]:
+        def parts(x: Tensor) -> tuple[Tensor, Tensor]:
+            up, down = _signs(weight.detach())
+            bias_up, bias_down = (None, None) if counted is None else _signs(counted.detach())
+            if x.detach().amin() >= 0:  # as after an activation: half the work
+                return apply(x, up, bias_up), apply(x, down, bias_down)
             high, low = _signs(x)
             positive = apply(high, up, bias_up) + apply(low, down, None)
             return positive, apply(high, down, bias_down) + apply(low, up, None)
 
-        # After an activation x has no negative values: half the work.
-        return of_positive if bool((x.detach() >= 0).all()) else of_any
+        return parts
 
     def add(self, func: TorchFunction, a: Any, b: Any, **kwargs: Any) -> Any:
         if kwargs or not (isinstance(a, Tensor) and isinstance(b, Tensor)):
@@ -199,7 +197,7 @@ class _Shared(Function):
 
 
 class _Passed(Function):
-    """A function of each value alone, which passes relevance on: G_in = G_out y / x."""
+    """A function that hands each value's relevance on unchanged: G_in = G_out y / x."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, apply: TorchFunction) -> Any:
