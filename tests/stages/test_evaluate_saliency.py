@@ -167,6 +167,15 @@ def test_predictions_of_other_images_are_refused(evaluated, quick):
     assert not out("multi").exists()
 
 
+def test_predictions_of_more_images_than_the_split_has_are_refused(evaluated, quick):
+    evaluated("multi")
+    index = Path("data/packed/multi/test/index.json")
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"shards": []}))
+    with pytest.raises(InputError, match="image none expected, got 014; run `dvc repro -f"):
+        evaluate_saliency(quick, "multi")
+    assert not out("multi").exists()
+
+
 def test_a_stride_that_the_backbone_lacks_is_refused(evaluated, quick):
     evaluated("multi")
     with pytest.raises(InputError, match=r"saliency.excitation_stride: 5 .*\[2, 4, 8, 16, 16\]"):

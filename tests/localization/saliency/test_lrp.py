@@ -91,7 +91,7 @@ def test_without_biases_relevance_is_conserved(alpha):
 def normalised(affine, bias):
     """A convolution and a batch normalisation, and one convolution that is both."""
     torch.manual_seed(0)
-    conv, norm = nn.Conv2d(3, 6, 3, bias=bias), nn.BatchNorm2d(6, affine=affine)
+    conv, norm = nn.Conv2d(3, 6, 3, bias=bias), nn.BatchNorm2d(6, eps=0.3, affine=affine)
     norm.running_mean.normal_()
     norm.running_var.uniform_(0.5, 2)
     scale, shift = (norm.running_var + norm.eps).rsqrt(), torch.zeros(6)
@@ -157,6 +157,37 @@ def test_terms_of_a_sum_share_by_what_agrees_with_it():
         # Only the first term agrees; each convolution has one contribution, which is doubled.
         # The image is what the first convolution got: the left pixel.
         assert lrp(network, image, FIRST, None).flatten().tolist() == pytest.approx([6])
+
+
+@pytest.mark.parametrize(
+    "average",
+    [
+        lambda x: x.mean((2, 3)),
+        lambda x: torch.mean(x, dim=(2, 3)),
+        lambda x: x.sum((2, 3)) / 2,
+        lambda x: torch.sum(x, dim=(2, 3)) / 2,
+        lambda x: F.avg_pool2d(x, (1, 2)).flatten(1),
+        lambda x: F.adaptive_avg_pool2d(x, 1).flatten(1),
+    ],
+)
+def test_cells_of_an_average_share_by_what_agrees_with_it(average):
+    class Averaged(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one = layer(nn.Conv2d(1, 1, 1, bias=False), [1])
+
+        def forward(self, images):
+            return average(self.one(images))
+
+    # S = (5 - 2) / 2; the one contribution of the convolution is doubled.
+    assert found(Averaged(), (5.0, -2.0)) == pytest.approx([3, 0])
+
+
+def test_local_response_normalisation_passes_relevance_on():
+    normalise = nn.LocalResponseNorm(1, alpha=1.0, beta=0.5, k=7.0)
+    network = row(nn.Sequential(nn.ReLU(), normalise))
+    score = 3 / (7 + 9) ** 0.5
+    assert found(network) == pytest.approx([share * score / 3 for share in (4.8, -6, 7.2)])
 
 
 def test_a_gate_is_a_constant_factor():

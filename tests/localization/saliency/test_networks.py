@@ -197,7 +197,9 @@ def state(network):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_network_in_training_has_the_same_maps_and_is_left_as_it_was(network, images, saliency, method):
+def test_a_network_in_training_has_the_same_maps_and_is_left_as_it_was(
+    network, images, saliency, method
+):
     expected = saliency_maps(network.eval(), images, TARGETS, method, saliency)
     network.train()
     network.dropout = nn.Dropout(0.5).eval()
