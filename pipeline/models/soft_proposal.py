@@ -103,7 +103,7 @@ def blocks(features: Tensor, kernel: Kernel) -> Iterator[Block]:
         contiguous = cache(some.contiguous)
         # Distances ignore a common offset; with a large one all pairs would count as near.
         cells = some - some[:, :1].to(precision(features))
-        squares = cells.square().sum(2)
+        squares = torch.linalg.vector_norm(cells, dim=2).square_()  # in one reading
         for top in range(0, count, height):
             rows = slice(top, min(top + height, count))
             distances = feature_distances(contiguous, cells, squares, rows)

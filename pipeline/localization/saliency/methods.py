@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import ceil
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,9 @@ METHODS: Mapping[SaliencyMethod, Method] = {
     "c_mwp": c_mwp,
     "feedback": feedback,
 }
+PASSES = 4
+"""Passes that a batch of images with one class each is dealt to: going back through a network takes
+several times the memory of going forward, and smaller passes are as fast."""
 
 
 def saliency_maps(
@@ -42,8 +46,8 @@ def saliency_maps(
     """Return for each image the maps of the classes asked of it: (k, h, w) float32 on the CPU.
 
     The network is in evaluation mode meanwhile, and afterwards as it was; its parameters get no
-    gradients. Passes have as many (image, class) pairs as there are images, whatever the number
-    of classes, so that memory depends on the batch alone.
+    gradients. A pass has a fourth as many (image, class) pairs as there are images, rounded up,
+    whatever the number of classes, so that memory depends on the batch alone.
 
     Args:
         network: images -> logits (B, C).
@@ -57,11 +61,11 @@ def saliency_maps(
     asked = [label for classes in targets for label in classes]
     if not rows:
         return [torch.zeros(0, *images.shape[2:]) for _ in targets]
-    maps = []
+    together, maps = ceil(len(images) / PASSES), []
     with evaluating(network), torch.enable_grad():
-        for start in range(0, len(rows), len(images)):
-            chosen = images[rows[start : start + len(images)]].float()
-            classes = torch.tensor(asked[start : start + len(images)], device=images.device)
+        for start in range(0, len(rows), together):
+            chosen = images[rows[start : start + together]].float()
+            classes = torch.tensor(asked[start : start + together], device=images.device)
             maps.append(METHODS[method](network, chosen, classes, params).detach().float().cpu())
     return list(torch.cat(maps).split([len(classes) for classes in targets]))
 

@@ -22,7 +22,8 @@ def mwp(network: nn.Module, images: Tensor, classes: Tensor, params: SaliencyPar
 
     Linear bottlenecks and standardised features have negative values, which the paper leaves out.
     Here a contribution w x counts with its sign, and a winner of negative value was excited by
-    the contributions that are negative; where no value is negative that is the paper's rule.
+    the contributions that are negative; where no value is negative that is the paper's rule. A
+    unit that nothing excites passes nothing on: the map of such a class is 0 everywhere.
 
     Args:
         network: one with a `backbone` (`pipeline.models.backbones.Backbone`).
