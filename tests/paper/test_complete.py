@@ -66,6 +66,15 @@ def test_ablations_stand_in_rows_of_their_own(params: Params) -> None:
         assert measured.count(f"| {experiment.rows['SPG']} |") == 1
 
 
+def test_other_tables_do_not_speak_of_the_ablations(params: Params) -> None:
+    keep_invented(params)
+    write()
+    for table in TABLES:
+        assert ("no-cascade" in (FOLDER / f"complete/{table.id}.md").read_text()) == (
+            table.id == "spg-4"
+        )
+
+
 def test_before_any_run_there_are_the_papers_figures_alone() -> None:
     write()
     assert "Nothing was measured" in (FOLDER / "complete/spn-2.md").read_text()

@@ -4,11 +4,13 @@ import re
 from typing import get_args
 
 import pytest
+import torch
 
 from paper import settings
 from paper.experiment import Experiment, differences, experiments, target
 from paper.settings import FILE, parse
 from pipeline.errors import InputError
+from pipeline.models.backbones import Backbone
 from pipeline.params import Params, SaliencyMethod
 from pipeline.reporting.catalogue import TABLES
 from pipeline.reporting.published import of_table
@@ -18,13 +20,6 @@ FOUND = settings.load()
 EVERY = [e for table in FOUND.tables for e in experiments(FOUND, table)]
 NAMES = [e.name for e in EVERY]
 TEXT = FILE.read_text()
-COMPARED = {"Backprop", "GAP", "HaS"}
-NOT_MADE = {
-    "spg-1": COMPARED,
-    "spg-2": COMPARED,
-    "spg-4": {"GAP", "HaS", "Deconv", "Feedback", "MWP", "c-MWP", "SPN"},
-}
-"""Rows of SPG's tables on other networks, which have no setting of their own yet."""
 
 
 def named(name: str) -> Experiment:
@@ -63,7 +58,7 @@ def test_the_runs_of_a_table_fill_all_its_measured_rows(table) -> None:  # type:
     if "ranking" in made:
         made.add("spg+*")
     missing = {line.row for line in table.measured if line.model not in made}
-    assert missing == NOT_MADE.get(table.id, set())
+    assert missing == set()
 
 
 def test_no_run_trains_the_track_that_its_table_does_not_need() -> None:
@@ -75,25 +70,54 @@ def test_no_run_trains_the_track_that_its_table_does_not_need() -> None:
         assert unused == "cutouts"
 
 
+READERS = {
+    "spn": ("spn.channels", {"cam_multi", "cam_single", "spn_multi", "spn_single", "has", "oquab"}),
+    "spn.train_multi": ("spn.train_multi.epochs", {"cam_multi", "spn_multi", "oquab"}),
+    "spn.train_single": ("spn.train_single.epochs", {"cam_single", "spn_single", "has"}),
+    "spg": ("spg.channels", {"spg_plain", "spg", "acol"}),
+    "has": ("has.patch", {"has"}),
+    "acol": ("acol.erase_above", {"acol"}),
+    "wsddn": ("wsddn.boxes", {"wsddn"}),
+    "edge_boxes": ("edge_boxes.boxes", {"edge_boxes", "wsddn"}),
+    "rpn": ("rpn.boxes", {"rpn"}),
+    "ranking": ("ranking.classifiers", {"ranking"}),
+}
+"""Sections that only some models read, with a key of each."""
+
+
+def within(key: str, section: str) -> bool:
+    return key.startswith(f"{section}.")
+
+
 def test_no_value_of_one_run_can_leak_into_another() -> None:
     """A killed run leaves its values in params.yaml: every other run must set them itself.
 
-    Values that only the other paper's network reads cannot harm.
+    Values of a section that no model of the other run reads cannot harm.
     """
-    for paper in ("spn", "spg"):
-        own = [e for e in EVERY if e.table.startswith(paper)]
-        apart = ("spn.", "spg.", "ranking.")
-        shared = {k for e in EVERY for k in e.values if not k.startswith(apart)}
-        for experiment in own:
-            assert shared <= set(experiment.values), experiment.name
-            tracks = {k.split(".")[1] for k in experiment.values if k.startswith("spn.train")}
-            assert len(tracks) == (1 if paper == "spn" else 0)
-    spg = [
-        {key for key in e.values if not key.startswith("ranking.")}
-        for e in EVERY
-        if e.table.startswith("spg")
-    ]
-    assert all(keys == spg[0] for keys in spg)
+    every = {key for e in EVERY for key in e.values}
+    for experiment in EVERY:
+        made = {*experiment.models, *experiment.further}
+        unread = [name for name, (_, models) in READERS.items() if not models & made]
+        wanted = {key for key in every if not any(within(key, name) for name in unread)}
+        assert wanted <= set(experiment.values), experiment.name
+
+
+def test_what_a_method_reads_has_a_source_in_its_run() -> None:
+    for experiment in EVERY:
+        for key, models in READERS.values():
+            if models & {*experiment.models, *experiment.further}:
+                assert key in experiment.values, experiment.name
+
+
+@pytest.mark.parametrize("experiment", EVERY, ids=NAMES)
+def test_excitation_ends_at_a_stage_that_the_network_has(
+    experiment: Experiment, params: Params
+) -> None:
+    """A run would otherwise fail after its training."""
+    applied = experiment.applied(params)
+    with torch.device("meta"):
+        strides = Backbone(applied.backbone).strides
+    assert applied.saliency.excitation_stride in strides
 
 
 def test_the_renamed_rows_of_the_ablations_are_published_ones() -> None:
@@ -142,6 +166,10 @@ def test_the_renamed_rows_of_the_ablations_are_published_ones() -> None:
         ("spg-1-ilsvrc", "spg.train.weight_decay", 5e-4),
         ("spg-1-ilsvrc", "spg.train.decay_factor", 0.1),
         ("spg-1-ilsvrc", "evaluate.ten_crop", True),
+        ("spg-1-googlenet", "has.patch", 32),
+        ("spg-1-vgg16", "backbone.name", "vgg16"),
+        ("spn-4-vgg16", "wsddn.train.batch_size", 1),
+        ("spn-1-vgg16", "rpn.train.learning_rate", 0.001),
         ("spg-4-no-c", "spg.with_c", False),
         ("spg-4-no-cascade", "spg.cascade", False),
         ("spg-4-not-shared", "spg.share_b", False),
