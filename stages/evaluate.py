@@ -1,19 +1,17 @@
 """Stage `evaluate`: one network's predictions and scores."""
 
-from functools import partial
 from itertools import chain
 
-from pipeline.datasets.store import PackedSplit
 from pipeline.files import write_json
 from pipeline.localization.inference import predict
-from pipeline.localization.predictions import read_predictions, write_predictions
+from pipeline.localization.predictions import write_predictions
 from pipeline.models import registry
 from pipeline.params import Params
-from pipeline.protocol.pairs import StoredPairs
 from pipeline.protocol.scores import SCORED_SPLITS, scores_of
 from stages import run
 from stages.off import score_nothing, switched_off
-from stages.paths import predictions_file, scores_file, split_folder, weights_file
+from stages.paths import predictions_file, scores_file, weights_file
+from stages.stored import stored_pairs
 
 
 def evaluate(params: Params, model: str) -> None:
@@ -27,16 +25,13 @@ def evaluate(params: Params, model: str) -> None:
     """
     if switched_off(params, model):
         return score_nothing(model)
-    track, path = registry.find(model).track, predictions_file(model)
-    splits = {name: PackedSplit(split_folder(track, name)) for name in SCORED_SPLITS[track]}
-    test = splits["test"]
+    track = registry.find(model).track
+    pairs = stored_pairs(model, track, SCORED_SPLITS[track])
+    splits = [pair.split for pair in pairs.values()]
+    test = pairs["test"].split
     network = registry.trained(model, len(test.classes), params, weights_file(model))
-    found = (predict(network, split, params.input, params.evaluate) for split in splits.values())
-    write_predictions(path, chain.from_iterable(found))
-    pairs = {
-        name: StoredPairs(partial(read_predictions, path, name), split)
-        for name, split in splits.items()
-    }
+    found = (predict(network, split, params.input, params.evaluate) for split in splits)
+    write_predictions(predictions_file(model), chain.from_iterable(found))
     described = {
         "model": model,
         "backbone": params.backbone.name,

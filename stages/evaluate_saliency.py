@@ -4,21 +4,22 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from pipeline.datasets.record import Task
-from pipeline.datasets.store import PackedSplit
 from pipeline.files import write_json
-from pipeline.localization.predictions import read_predictions
 from pipeline.localization.saliency.inference import with_saliency
 from pipeline.models import registry
 from pipeline.params import Params, SaliencyMethod
 from pipeline.protocol.estimates import Figures
-from pipeline.protocol.multi_label import pointing_scores
-from pipeline.protocol.pairs import Pairs, StoredPairs
+from pipeline.protocol.multi_label import pointing_figures
+from pipeline.protocol.pairs import Pairs
 from pipeline.protocol.scores import scores_of
 from stages import run
-from stages.paths import predictions_file, scores_file, split_folder, weights_file
+from stages.paths import scores_file, weights_file
+from stages.stored import stored_pairs
 
 SCORERS: dict[Task, Callable[[Mapping[str, Pairs], tuple[str, ...], Params], Figures]] = {
-    "multi": lambda pairs, classes, params: pointing_scores(pairs["test"], classes, params),
+    "multi": lambda pairs, classes, params: pointing_figures(pairs["test"], classes, params).scores(
+        params
+    ),
     "single": partial(scores_of, task="single"),
 }
 """What the maps of a track are judged by: their maximum, or the box around them."""
@@ -35,15 +36,16 @@ def evaluate_saliency(params: Params, track: Task) -> None:
             have, a map that is not finite, nothing to score.
     """
     model = f"cam_{track}"
-    task, path = registry.find(model).track, predictions_file(model)
-    names = ("test", params.evaluate.threshold_from)
-    splits = {name: PackedSplit(split_folder(track, name)) for name in names}
-    test = splits["test"]
+    task = registry.find(model).track
+    stored = stored_pairs(model, track, ("test", params.evaluate.threshold_from))
+    test = stored["test"].split
     network = registry.trained(model, len(test.classes), params, weights_file(model))
 
-    def pairs(method: SaliencyMethod, name: str) -> Pairs:
-        stored = StoredPairs(partial(read_predictions, path, name), splits[name])
-        return with_saliency(stored, splits[name], network, method, params)
+    def pairs(method: SaliencyMethod) -> dict[str, Pairs]:
+        return {
+            name: with_saliency(own, own.split, network, method, params)
+            for name, own in stored.items()
+        }
 
     described = {
         "backbone": params.backbone.name,
@@ -54,7 +56,7 @@ def evaluate_saliency(params: Params, track: Task) -> None:
     scores = {
         f"{method}_{track}": described
         | {"model": f"{method}_{track}"}
-        | SCORERS[task]({name: pairs(method, name) for name in splits}, test.classes, params)
+        | SCORERS[task](pairs(method), test.classes, params)
         for method in params.saliency.methods
     }
     write_json(scores_file(f"saliency_{track}"), scores)

@@ -2,14 +2,13 @@
 
 from functools import partial
 
-from pipeline.datasets.store import PackedSplit
 from pipeline.files import write_json
 from pipeline.localization.predictions import EVALUATE, read_predictions
 from pipeline.params import Params, RankingParams
-from pipeline.protocol.pairs import StoredPairs
 from pipeline.protocol.ranking import Ranker, ranked_scores
 from stages import run
-from stages.paths import predictions_file, scores_file, split_folder
+from stages.paths import predictions_file, scores_file
+from stages.stored import stored_pairs
 
 
 def rerank(params: Params) -> None:
@@ -19,13 +18,7 @@ def rerank(params: Params) -> None:
         InputError: a missing input, or one of other images or classes.
     """
     source = params.evaluate.threshold_from
-    pairs = {
-        split: StoredPairs(
-            partial(read_predictions, predictions_file("spg"), split),
-            PackedSplit(split_folder("single", split)),
-        )
-        for split in {"test", source}
-    }
+    pairs = stored_pairs("spg", "single", {"test", source})
     test = pairs["test"].split
     described = {
         "backbone": params.backbone.name,

@@ -11,6 +11,7 @@ from pipeline.reporting.html import Picture, write_page
 from pipeline.reporting.metrics_json import metrics
 from pipeline.reporting.per_class import write_per_class
 from pipeline.reporting.tables import Scores, fill, read_scores, score, write_tables
+from pipeline.reporting.twins import compare_twins, twins_metrics, write_twins
 from stages import run
 from stages.paths import REPORTS, history_file, predictions_file, scores_file, split_folder
 
@@ -25,12 +26,13 @@ def tabulate(params: Params) -> None:
         InputError: an input is missing or lacks a score; the message names the stage to run.
     """
     scores = read_scores(scores_file(name) for name in (*MODELS, *FURTHER))
-    tables = fill(scores)
+    tables, twins = fill(scores), compare_twins(scores, read_scores([scores_file("twins")]))
     pictures = [multi_picture(), single_picture(scores), history_picture()]
     write_tables(tables, REPORTS / "tables")
+    write_twins(twins, REPORTS / "tables")
     write_per_class(scores, REPORTS / "tables/per-class.csv")
-    write_json(REPORTS / "metrics.json", metrics(tables))
-    write_page(REPORTS / "index.html", tables, pictures, params.model_dump())
+    write_json(REPORTS / "metrics.json", metrics(tables) | twins_metrics(twins))
+    write_page(REPORTS / "index.html", tables, twins, pictures, params.model_dump())
 
 
 def multi_picture() -> Picture:

@@ -115,7 +115,9 @@ def retrained_by(key):
         ("spn.epsilon", {"train_spn", "evaluate_spn"}),
         (
             "evaluate.ten_crop",
-            {"classify"} | {n for n in STAGES if n.startswith("evaluate")} - {"evaluate_proposals"},
+            {"classify"}
+            | {n for n in STAGES if n.startswith("evaluate")}
+            - {"evaluate_proposals", "evaluate_twins"},
         ),
         ("methods.wsddn", {"propose", "train_wsddn", "evaluate_wsddn"}),
         ("saliency.excitation_stride", {"evaluate_saliency"}),

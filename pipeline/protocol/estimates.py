@@ -1,8 +1,8 @@
 """Figures and their intervals: one pass over the images, then the bootstrap."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import isnan
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,8 +30,26 @@ class Measure(Protocol):
         """Return the figures of the images noted so far, as a function of their weights."""
 
 
-def measure(pairs: Pairs, measures: Sequence[Measure], params: Params) -> tuple[Figures, int]:
-    """Return the estimates of all measures and the number of images; one pass, in flat memory.
+class Judged(NamedTuple):
+    """What the predictions of some images come to, without any map.
+
+    Attributes:
+        statistic: the figures that the images give.
+        images: their number.
+        fixed: counts and thresholds, which do not depend on the images' weights.
+    """
+
+    statistic: Statistic
+    images: int
+    fixed: Figures
+
+    def scores(self, params: Params) -> Figures:
+        """Return the `estimate` of each figure, and what is fixed."""
+        return estimate(self.statistic, self.images, params) | self.fixed
+
+
+def measure(pairs: Pairs, measures: Sequence[Measure]) -> tuple[Statistic, int]:
+    """Return the figures of all measures and the number of images; one pass, in flat memory.
 
     Raises:
         InputError: there are no images, none of them has a box, or a map is not finite.
@@ -52,7 +70,16 @@ def measure(pairs: Pairs, measures: Sequence[Measure], params: Params) -> tuple[
     def figures(weights: Weights) -> Figures:
         return {name: value for each in statistics for name, value in each(weights).items()}
 
-    return estimate(figures, images, params), images
+    return figures, images
+
+
+def merged(parts: Iterable[Judged], params: Params) -> Figures:
+    """Return the scores of all parts together; `n` has the counts of each."""
+    scores: Figures = {}
+    for part in parts:
+        own = part.scores(params)
+        scores |= own | {"n": scores.get("n", {}) | own["n"]}
+    return scores
 
 
 def estimate(statistic: Statistic, images: int, params: Params) -> Figures:

@@ -19,13 +19,13 @@ from pipeline.metrics.pointing import (
 )
 from pipeline.params import EvaluateParams, Params
 from pipeline.protocol.answer import Answer
-from pipeline.protocol.estimates import Figures, Statistic, by_class, estimate, measure
+from pipeline.protocol.estimates import Figures, Judged, Statistic, by_class, measure
 from pipeline.protocol.object_energy import ObjectEnergy
 from pipeline.protocol.pairs import Pairs
 
 
-def test_scores(pairs: Pairs, classes: tuple[str, ...], params: Params) -> Figures:
-    """Return all that test images tell of a network, percent with intervals.
+def test_figures(pairs: Pairs, classes: tuple[str, ...], params: Params) -> Judged:
+    """Return all that test images tell of a network, percent.
 
     Pointing of the model and of the image centre, its mAP with prediction, the classification mAP,
     all of these for each class too, and Object Energy if the network has proposal maps.
@@ -39,12 +39,12 @@ def test_scores(pairs: Pairs, classes: tuple[str, ...], params: Params) -> Figur
     pointing = Pointing("pointing", Answer.point, classes, params.evaluate)
     centre = Pointing("center_pointing", Answer.centre, classes, params.evaluate)
     points = ScoredPoints(classes, params.evaluate)
-    figures, images = measure(pairs, (pointing, centre, points, ObjectEnergy(params)), params)
-    return figures | {"n": {"test": images, **pointing.counts()}}
+    figures, images = measure(pairs, (pointing, centre, points, ObjectEnergy(params)))
+    return Judged(figures, images, {"n": {"test": images, **pointing.counts()}})
 
 
-def pointing_scores(pairs: Pairs, classes: tuple[str, ...], params: Params) -> Figures:
-    """Return the pointing accuracy of maps alone, percent with intervals (SPN Table 2).
+def pointing_figures(pairs: Pairs, classes: tuple[str, ...], params: Params) -> Judged:
+    """Return the pointing accuracy of maps alone, percent (SPN Table 2).
 
     Args:
         pairs: predictions with the maps of each image's own classes, and their records.
@@ -53,27 +53,26 @@ def pointing_scores(pairs: Pairs, classes: tuple[str, ...], params: Params) -> F
         InputError: as `measure`.
     """
     pointing = Pointing("pointing", Answer.point, classes, params.evaluate)
-    figures, images = measure(pairs, (pointing,), params)
-    return figures | {"n": {"test": images, **pointing.counts()}}
+    figures, images = measure(pairs, (pointing,))
+    return Judged(figures, images, {"n": {"test": images, **pointing.counts()}})
 
 
-def classification_scores(
-    scored: Iterable[tuple[NDArray[np.float32], Record]], classes: tuple[str, ...], params: Params
-) -> Figures:
-    """Return the mAP of class scores and each class's AP, percent with intervals (SPN Table 6).
+def classification_figures(
+    scored: Iterable[tuple[NDArray[np.float32], Record]], classes: tuple[str, ...]
+) -> Judged:
+    """Return the mAP of class scores and each class's AP, percent (SPN Table 6).
 
     Args:
         scored: class scores (C,) of each test image, and its record.
 
     Raises:
-        InputError: there are no images, or a score is not finite.
+        InputError: a score is not finite.
     """
     classification, images = Classification(classes), 0
     for scores, record in scored:
         classification.add(scores, record)
         images += 1
-    figures = estimate(classification.statistic(), images, params)
-    return figures | {"n": {"test": images}}
+    return Judged(classification.statistic(), images, {"n": {"test": images}})
 
 
 class Pair(NamedTuple):
@@ -241,19 +240,16 @@ def mean_threshold_boxes(pairs: Pairs) -> Iterator[tuple[Record, dict[int, Boxes
         yield record, {label: mean_threshold_box(answer.response(label)) for label in record.labels}
 
 
-def cor_loc_scores(
-    located: Iterable[tuple[Record, Mapping[int, Boxes]]], classes: tuple[str, ...], params: Params
-) -> Figures:
-    """Return CorLoc of positive (image, class) pairs, percent with intervals (SPN Table 4).
+def cor_loc_figures(
+    located: Iterable[tuple[Record, Mapping[int, Boxes]]], classes: tuple[str, ...]
+) -> Judged:
+    """Return CorLoc of positive (image, class) pairs, percent (SPN Table 4).
 
     Each class and the mean over classes: {"cor_loc": {"mean", "per_class"}, "n": {"trainval"}}.
 
     Args:
         located: records of the training and validation images, each with the one predicted box of
             each of its classes, label -> (4,); boxes of other classes do not matter.
-
-    Raises:
-        InputError: there are no images.
     """
     pairs, images = [], 0
     for record, boxes in located:
@@ -268,4 +264,4 @@ def cor_loc_scores(
         mean, each = cor_loc(labels, hits, len(classes), weights[image])
         return {"cor_loc": {"mean": mean, "per_class": by_class(classes, each)}}
 
-    return estimate(figures, images, params) | {"n": {"trainval": images}}
+    return Judged(figures, images, {"n": {"trainval": images}})

@@ -47,7 +47,7 @@ def ranked_scores(
             classes; of the test split, and of the split that chooses the thresholds.
 
     Raises:
-        InputError: a ranker has other images or classes; as `single_label_scores`.
+        InputError: a ranker has other images or classes; as `single_label_figures`.
     """
     classes = test.split.classes
     judged = outcomes_of(test)

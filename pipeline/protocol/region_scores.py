@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pipeline.datasets.record import Record
 from pipeline.localization.detections import Detection
 from pipeline.params import Params
-from pipeline.protocol.estimates import Figures
-from pipeline.protocol.multi_label import classification_scores, cor_loc_scores
+from pipeline.protocol.estimates import Figures, merged
+from pipeline.protocol.multi_label import classification_figures, cor_loc_figures
 
 Pairs = Iterable[tuple[Detection, Record]]
 """Detections, each beside the record of its image; read once."""
@@ -23,13 +23,12 @@ def region_scores(
         training: the train and validation splits, on which CorLoc is measured.
 
     Returns:
-        The figures of `cor_loc_scores` and `classification_scores`; `n` has those of both.
+        The figures of `cor_loc_figures` and `classification_figures`; `n` has those of both.
 
     Raises:
         InputError: there are no images to score.
     """
     boxes = ((record, dict(enumerate(found.boxes_xyxy))) for found, record in training)
-    located = cor_loc_scores(boxes, classes, params)
     scores = ((found.scores, record) for found, record in test)
-    classified = classification_scores(scores, classes, params)
-    return located | classified | {"n": located["n"] | classified["n"]}
+    parts = cor_loc_figures(boxes, classes), classification_figures(scores, classes)
+    return merged(parts, params)

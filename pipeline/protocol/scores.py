@@ -1,12 +1,12 @@
 """All scores of one network, in percent with intervals."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
 from pipeline.datasets.record import Task
 from pipeline.params import Params
 from pipeline.protocol import multi_label, single_label
-from pipeline.protocol.estimates import Figures
+from pipeline.protocol.estimates import Figures, Judged, merged
 from pipeline.protocol.pairs import Pairs
 
 SCORED_SPLITS: dict[Task, tuple[str, ...]] = {
@@ -22,7 +22,15 @@ def scores_of(
     """Return every metric of a task: {"value", "low", "high"} in percent; undefined ones left out.
 
     `low` and `high` are the 95 % bootstrap interval over images. Counts (`n`) and thresholds are
-    plain numbers.
+    plain numbers. Arguments and errors as `judge`.
+    """
+    return merged(judge(pairs, classes, params, task), params)
+
+
+def judge(
+    pairs: Mapping[str, Pairs], classes: tuple[str, ...], params: Params, task: Task
+) -> Sequence[Judged]:
+    """Return the figures of a task, of each set of images that it is judged on.
 
     Args:
         pairs: predictions and records of each of `SCORED_SPLITS[task]`; each is read once.
@@ -31,23 +39,26 @@ def scores_of(
         InputError: a split without images or boxes, a map that is not finite, predictions of
             other images.
     """
-    return SCORERS[task](pairs, classes, params)
+    return JUDGES[task](pairs, classes, params)
 
 
-def _multi_label(pairs: Mapping[str, Pairs], classes: tuple[str, ...], params: Params) -> Figures:
-    test = multi_label.test_scores(pairs["test"], classes, params)
+def _multi_label(
+    pairs: Mapping[str, Pairs], classes: tuple[str, ...], params: Params
+) -> Sequence[Judged]:
     located = multi_label.mean_threshold_boxes(chain(pairs["train"], pairs["val"]))
-    training = multi_label.cor_loc_scores(located, classes, params)
-    return test | training | {"n": test["n"] | training["n"]}
+    return (
+        multi_label.test_figures(pairs["test"], classes, params),
+        multi_label.cor_loc_figures(located, classes),
+    )
 
 
-def _single_label(pairs: Mapping[str, Pairs], classes: tuple[str, ...], params: Params) -> Figures:
+def _single_label(
+    pairs: Mapping[str, Pairs], classes: tuple[str, ...], params: Params
+) -> Sequence[Judged]:
     source = params.evaluate.threshold_from
-    scores = single_label.single_label_scores(pairs["test"], pairs[source], classes, params)
-    return scores | {"threshold_from": source}
+    found = single_label.single_label_figures(pairs["test"], pairs[source], classes)
+    return (found._replace(fixed=found.fixed | {"threshold_from": source}),)
 
 
-SCORERS: dict[Task, Callable[[Mapping[str, Pairs], tuple[str, ...], Params], Figures]] = {
-    "multi": _multi_label,
-    "single": _single_label,
-}
+Judge = Callable[[Mapping[str, Pairs], tuple[str, ...], Params], Sequence[Judged]]
+JUDGES: dict[Task, Judge] = {"multi": _multi_label, "single": _single_label}

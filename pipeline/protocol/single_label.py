@@ -28,16 +28,13 @@ from pipeline.metrics.box_localization import (
 )
 from pipeline.metrics.classification import class_accuracy, label_ranks, top_k_error
 from pipeline.metrics.masks import level_histograms, mask_ious, px_ap
-from pipeline.params import Params
 from pipeline.protocol.answer import Answer
-from pipeline.protocol.estimates import Figures, by_class, estimate
+from pipeline.protocol.estimates import Figures, Judged, by_class
 from pipeline.protocol.pairs import Pairs
 
 
-def single_label_scores(
-    pairs: Pairs, tuning: Pairs, classes: tuple[str, ...], params: Params
-) -> Figures:
-    """Return localization and classification errors, percent with intervals.
+def single_label_figures(pairs: Pairs, tuning: Pairs, classes: tuple[str, ...]) -> Judged:
+    """Return localization and classification errors, percent.
 
     Besides them MaxBoxAcc and MaxBoxAccV2 and, where images have masks, PxAP and mask IoU.
     Thresholds are plain shares of a map's range.
@@ -58,12 +55,9 @@ def single_label_scores(
     def figures(weights: Weights) -> Figures:
         return boxes.figures(weights) | masks.figures(weights)
 
-    return {
-        **estimate(figures, len(judged.labels), params),
-        **boxes.thresholds(),
-        **masks.thresholds(),
-        "n": {"test": len(judged.labels), "tuning": len(tuned.labels)},
-    }
+    count = {"test": len(judged.labels), "tuning": len(tuned.labels)}
+    fixed = {**boxes.thresholds(), **masks.thresholds(), "n": count}
+    return Judged(figures, len(judged.labels), fixed)
 
 
 @dataclass(frozen=True)
@@ -90,7 +84,7 @@ class Outcomes:
 
 
 def outcomes_of(pairs: Pairs) -> Outcomes:
-    """Return the outcomes of predictions in one pass; InputError as `single_label_scores`."""
+    """Return the outcomes of predictions in one pass; InputError as `single_label_figures`."""
     rows = []
     masked, histograms = [], []
     for image, (prediction, record) in enumerate(pairs):

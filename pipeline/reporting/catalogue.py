@@ -470,6 +470,9 @@ TABLES = (
 MODELS = ("cam_multi", "cam_single", "spg", "spg_plain", "spn_multi", "spn_single")
 """The models that every run of the pipeline has."""
 
+TWINS = {"spn_multi": "cam_multi", "spn_single": "cam_single", "spg": "spg_plain"}
+"""Model -> the same network without the paper's idea, trained by the same budget."""
+
 FURTHER = {
     "has": "evaluate_method@has",
     "acol": "evaluate_method@acol",

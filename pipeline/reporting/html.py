@@ -11,13 +11,13 @@ from typing import Any
 from pipeline.files import atomic_path
 from pipeline.reporting.tables import (
     NOTHING_MEASURED,
-    Cell,
     FilledTable,
     Grid,
     heading,
     measured_grid,
     published_grid,
 )
+from pipeline.reporting.twins import HOW_TO_READ, Difference, twins_grid
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -57,7 +57,8 @@ _READING = (
     "figure, the seed, the data set and the network. Published rows are the paper's own, in grey.",
     "Square brackets hold the 95 % interval: the images were drawn anew, with replacement, a "
     "thousand times (parameter `evaluate.resamples`); thresholds stayed as chosen. Two methods are "
-    "measured on the same images, so that their difference is surer than two intervals suggest.",
+    "measured on the same images, so that their difference is surer than two intervals suggest: "
+    "the table above has intervals of differences.",
     "A figure in round brackets is the difference to the paper. It stands only where the data set "
     "is the paper's: figures on different data are not comparable.",
 )
@@ -70,16 +71,6 @@ _LIMITS = (
     "Published rows without a measured one above them are quoted and were not checked here.",
     "Thresholds of boxes were chosen on the split that the parameter "
     "`evaluate.threshold_from` names; `test` is the papers' own, optimistic, protocol.",
-)
-# What stands at the top: (figure, table, metric, twin, method, +1 higher or -1 lower is better).
-_GLANCE = (
-    ("Pointing, all", "spn-2", "all", "CAM", "SPN", 1),
-    ("Pointing, difficult", "spn-2", "difficult", "CAM", "SPN", 1),
-    ("CorLoc", "spn-4", "mean", "CAM", "SPN", 1),
-    ("Classification mAP", "spn-6", "mAP", "CAM", "SPN", 1),
-    ("GT-known localization error", "spg-4", "GT-known error", "SPG-plain", "SPG", -1),
-    ("Top-1 localization error", "spg-1", "top-1 error", "SPG-plain", "SPG", -1),
-    ("Top-1 localization error", "spg-2", "top-1 error", "SPG-plain", "SPG", -1),
 )
 
 
@@ -96,21 +87,25 @@ class Picture:
 def write_page(
     path: Path,
     filled_tables: Sequence[FilledTable],
+    twins: Sequence[Difference],
     pictures: Sequence[Picture],
     params: Mapping[str, Any],
 ) -> None:
     """Write the report to `path`; `params` is the (nested) content of params.yaml."""
     with atomic_path(path) as temporary:
-        temporary.write_text(page(filled_tables, pictures, params), encoding="utf-8")
+        temporary.write_text(page(filled_tables, twins, pictures, params), encoding="utf-8")
 
 
 def page(
-    filled_tables: Sequence[FilledTable], pictures: Sequence[Picture], params: Mapping[str, Any]
+    filled_tables: Sequence[FilledTable],
+    twins: Sequence[Difference],
+    pictures: Sequence[Picture],
+    params: Mapping[str, Any],
 ) -> str:
     """Return the report as HTML; the same input gives the same text."""
     title = "Weakly supervised object localization: SPN and SPG"
     sections = {
-        "At a glance": _table(_glance(filled_tables), "The papers' ideas against their twins"),
+        "At a glance": _twins(twins),
         "How to read": _list(_READING),
         "Pictures": "\n".join(_picture(picture) for picture in pictures),
         "Tables": "\n".join(_section(filled) for filled in filled_tables),
@@ -130,26 +125,10 @@ def page(
     )
 
 
-def _glance(filled_tables: Iterable[FilledTable]) -> Grid:
-    """The main figures of method and twin; a gain is positive where the method is better."""
-    cells = {
-        (cell.table, cell.metric, cell.row): cell
-        for filled in filled_tables
-        for cell in filled.measured
-    }
-    rows = []
-    for name, table, metric, twin, method, sign in _GLANCE:
-        pair = cells.get((table, metric, twin)), cells.get((table, metric, method))
-        if pair[0] and pair[1]:
-            rows.append((name, *_compared(pair[0], pair[1], sign)))
-    return Grid(("figure", "twin", "method", "gain, points", "n", "data set"), tuple(rows))
-
-
-def _compared(twin: Cell, method: Cell, sign: int) -> tuple[str, ...]:
-    # Adding 0 turns a negative zero, which would be shown with its sign, into a positive one.
-    gain = f"{round(sign * (method.value - twin.value), 1) + 0:+.1f}".replace("-", "−")
-    shown = (f"{cell.row} {cell.value:.1f}" for cell in (twin, method))
-    return (*shown, gain, str(method.n), method.dataset)
+def _twins(found: Sequence[Difference]) -> str:
+    """The main figures of method and twin, and how to read their difference."""
+    table = _table(twins_grid(found), "The papers' ideas against their twins")
+    return f"<p>{_text(HOW_TO_READ)}</p>\n{table}"
 
 
 def _section(filled: FilledTable) -> str:

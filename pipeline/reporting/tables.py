@@ -167,10 +167,10 @@ def markdown(filled: FilledTable) -> str:
     table = filled.table
     parts = [f"# {heading(table)}", f"How to read: {table.how_to_read}", "## Measured"]
     if filled.measured:
-        parts += [_markdown_grid(measured_grid(filled)), filled.protocol]
+        parts += [markdown_grid(measured_grid(filled)), filled.protocol]
     else:
         parts.append(NOTHING_MEASURED)
-    parts += [f"## Published: {table.published_on}", _markdown_grid(published_grid(filled))]
+    parts += [f"## Published: {table.published_on}", markdown_grid(published_grid(filled))]
     parts.append("\n".join(f"- {note}" for note in table.notes))
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -215,7 +215,7 @@ def _cell(
     table: Table, wanted: Measured, model: str, scores: Scores, entry: str, estimate: object
 ) -> Cell:
     dataset, backbone = score(scores, model, "dataset"), score(scores, model, "backbone")
-    value, low, high = _finite(estimate, model, f"{wanted.key}.{entry}" if entry else wanted.key)
+    value, low, high = finite(estimate, model, f"{wanted.key}.{entry}" if entry else wanted.key)
     row, column = wanted.paper or (wanted.row, wanted.column)
     names = names_in_papers(backbone, model) | {"entry": entry}
     paper = counterpart(of_table(table.id), row.format(**names), column.format(**names), dataset)
@@ -251,7 +251,7 @@ def _protocol(table: Table, scores: Scores) -> str:
     return listed and f"Box thresholds, as a share of the map's range: {listed}."
 
 
-def _finite(estimate: object, model: str, key: str) -> tuple[float, float, float]:
+def finite(estimate: object, model: str, key: str) -> tuple[float, float, float]:
     """Value, low and high to two decimals: with under 10,000 images more would say nothing."""
     found: dict[str, Any] = estimate if isinstance(estimate, dict) else {}
     numbers = [found.get(name) for name in ("value", "low", "high")]
@@ -297,7 +297,7 @@ def _status(filled: FilledTable, row: str) -> str:
     return f"measured above{name}" if same_data else f"measured above{name}, on other data"
 
 
-def _markdown_grid(grid: Grid) -> str:
+def markdown_grid(grid: Grid) -> str:
     lines = [grid.head, ("---",) * len(grid.head), *grid.rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

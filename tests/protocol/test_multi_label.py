@@ -51,6 +51,10 @@ PAIRS = [(oracle(scene), scene) for scene in SCENES]
 PARTS = ("all", "difficult")
 
 
+def of_tests(pairs, params):
+    return multi_label.test_figures(pairs, CLASSES, params).scores(params)
+
+
 @pytest.fixture
 def few(params):
     """The papers' tolerances, and few resamples."""
@@ -67,7 +71,7 @@ def scored(few):
     """Return the values of the scores of pairs."""
 
     def make(pairs, **values):
-        return plain(multi_label.test_scores(pairs, CLASSES, changed(few, **values)))
+        return plain(of_tests(pairs, changed(few, **values)))
 
     return make
 
@@ -78,7 +82,7 @@ def located(few):
 
     def make(pairs):
         boxes = multi_label.mean_threshold_boxes(pairs)
-        return plain(multi_label.cor_loc_scores(boxes, CLASSES, few))
+        return plain(multi_label.cor_loc_figures(boxes, CLASSES).scores(few))
 
     return make
 
@@ -103,14 +107,14 @@ def test_every_figure_has_an_interval_around_it(few):
         (replace(pointing_at(99, 79, label, scene), scores=np.roll(prediction.scores, 1)), scene)
         for (prediction, scene), label in zip(PAIRS, (0, 0, 0, 2), strict=True)
     ]
-    scores = multi_label.test_scores([*PAIRS, *wrong], CLASSES, few)
+    scores = of_tests([*PAIRS, *wrong], few)
     figures = [scores[key][part] for key in ("pointing", "center_pointing") for part in PARTS]
     figures += [scores[key] for key in ("classification_map", "pointing_with_prediction_map")]
     figures.append(scores["classification_map_per_class"]["cat"])
     figures.append(scores["pointing_with_prediction_map_per_class"]["cat"])
     figures.append(scores["pointing"]["per_class"]["cat"])
     assert all(each["low"] < each["value"] < each["high"] for each in figures)
-    perfect = multi_label.test_scores(PAIRS, CLASSES, few)["pointing"]["per_class"]["dog"]
+    perfect = of_tests(PAIRS, few)["pointing"]["per_class"]["dog"]
     assert perfect == {"value": 100, "low": 100, "high": 100}
 
 
@@ -129,9 +133,9 @@ def test_an_oracle_scores_100_percent_on_any_images_in_any_order(images, random)
     images = [*images, SCENES[0]]
     random.shuffle(images)
     pairs = [(oracle(image), image) for image in images]
-    scores = plain(multi_label.test_scores(pairs, CLASSES, params))
+    scores = plain(of_tests(pairs, params))
     scores |= plain(
-        multi_label.cor_loc_scores(multi_label.mean_threshold_boxes(pairs), CLASSES, params)
+        multi_label.cor_loc_figures(multi_label.mean_threshold_boxes(pairs), CLASSES).scores(params)
     )
     del scores["n"], scores["center_pointing"]
     assert list(flat(scores).values()) == pytest.approx([100] * len(flat(scores)))
@@ -180,15 +184,15 @@ def test_pointing_alone_needs_neither_class_scores_nor_maps_of_other_classes(few
         own = sorted(set(scene.box_labels.tolist()))
         maps = prediction.maps[own]
         pairs.append((Prediction("0", "test", np.zeros(0), np.array(own), maps), scene))
-    found = multi_label.pointing_scores(iter(pairs), CLASSES, few)
-    every = multi_label.test_scores(PAIRS, CLASSES, few)
+    found = multi_label.pointing_figures(iter(pairs), CLASSES, few).scores(few)
+    every = of_tests(PAIRS, few)
     assert found == {"pointing": every["pointing"], "n": every["n"]}
 
 
 def test_class_scores_alone_need_no_maps(few):
     scored = ((prediction.scores, scene) for prediction, scene in PAIRS)
-    found = multi_label.classification_scores(scored, CLASSES, few)
-    every = multi_label.test_scores(PAIRS, CLASSES, few)
+    found = multi_label.classification_figures(scored, CLASSES).scores(few)
+    every = of_tests(PAIRS, few)
     assert found.pop("n") == {"test": 4}
     assert found == {key: value for key, value in every.items() if key in found}
     assert set(found) == {"classification_map", "classification_map_per_class"}
@@ -220,15 +224,15 @@ def test_images_without_boxes_count_for_classification_alone(scored, located):
 
 @pytest.mark.parametrize("pairs", [[], [(oracle(record([])), record([]))]])
 def test_nothing_to_score_is_refused(few, pairs):
-    for entry in (multi_label.test_scores, multi_label.pointing_scores):
+    for entry in (multi_label.test_figures, multi_label.pointing_figures):
         with pytest.raises(InputError, match="nothing to score: . image"):
             entry(pairs, CLASSES, few)
 
 
 def test_no_images_at_all_are_refused_by_every_entry(few):
-    for entry in (multi_label.cor_loc_scores, multi_label.classification_scores):
+    for entry in (multi_label.cor_loc_figures, multi_label.classification_figures):
         with pytest.raises(InputError, match="is the split empty"):
-            entry([], CLASSES, few)
+            entry([], CLASSES).scores(few)
 
 
 def test_a_map_that_is_not_finite_names_its_image(few):
@@ -236,7 +240,7 @@ def test_a_map_that_is_not_finite_names_its_image(few):
     bad = oracle(scene)
     bad.maps[0, 3, 4] = np.nan
     with pytest.raises(InputError, match="image 0: map holds nan"):
-        multi_label.pointing_scores([(bad, scene)], CLASSES, few)
+        multi_label.pointing_figures([(bad, scene)], CLASSES, few)
 
 
 def test_targets_ignore_what_is_only_difficult():
@@ -320,7 +324,7 @@ def test_corloc_takes_boxes_that_come_from_no_map(few):
             {0: [9, 9, 30, 30], 1: [40, 0, 50, 10]},
         ),
     ]
-    found = multi_label.cor_loc_scores(iter(images), CLASSES, few)
+    found = multi_label.cor_loc_figures(iter(images), CLASSES).scores(few)
     assert plain(found["cor_loc"]["per_class"]) == pytest.approx({"cat": 100 / 3, "dog": 100})
     assert found["cor_loc"]["mean"]["value"] == pytest.approx(200 / 3)
     assert found["n"] == {"trainval": 3}

@@ -10,7 +10,7 @@ from pipeline.errors import InputError
 from pipeline.localization.predictions import Prediction
 from pipeline.protocol.pairs import StoredPairs
 from pipeline.protocol.ranking import Ranker, ranked_scores, ranks_by
-from pipeline.protocol.single_label import single_label_scores
+from pipeline.protocol.single_label import single_label_figures
 from tests.coloured_boxes import COLOURS, coloured_box
 from tests.parameters import changed
 from tests.protocol.plain import plain
@@ -74,7 +74,7 @@ def test_the_ranking_is_the_rankers_and_the_boxes_are_the_localizers(split, few)
     # One of six boxes is wrong; by its own ranking the first class is right in two images.
     assert scores["top1_localization_error"] == scores["gt_known_error"] == pytest.approx(100 / 6)
     assert scores["n"] == {"test": 6}
-    before = plain(single_label_scores(own, own, COLOURS, few))
+    before = plain(single_label_figures(own, own, COLOURS).scores(few))
     assert before["top1_classification_error"] == pytest.approx(400 / 6)
     assert before["gt_known_error"] == scores["gt_known_error"]
 
@@ -82,7 +82,7 @@ def test_the_ranking_is_the_rankers_and_the_boxes_are_the_localizers(split, few)
 def test_a_network_that_ranks_its_own_boxes_has_its_own_scores(split, few):
     own = pairs(split, missed=[0, 4], scores=(0.2, 0.5, 0.3))
     found = ranked_scores(own, own, [Ranker("self", own.predictions, "")], few)["self"]
-    alone = single_label_scores(own, own, COLOURS, few)
+    alone = single_label_figures(own, own, COLOURS).scores(few)
     assert all(found[key] == alone[key] for key in found if key != "n")
     assert "top5_star_localization_error" in found
 

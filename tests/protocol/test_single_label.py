@@ -11,7 +11,7 @@ from pipeline.datasets.record import Record
 from pipeline.errors import InputError
 from pipeline.localization.predictions import Prediction
 from pipeline.params import load
-from pipeline.protocol.single_label import MaskScores, outcomes_of, single_label_scores
+from pipeline.protocol.single_label import MaskScores, outcomes_of, single_label_figures
 from tests.conftest import REPOSITORY
 from tests.parameters import changed
 from tests.protocol.plain import plain
@@ -26,7 +26,7 @@ def scored(params):
 
     def make(pairs, tuning=None):
         tuning = pairs if tuning is None else tuning
-        return plain(single_label_scores(pairs, tuning, CLASSES, few))
+        return plain(single_label_figures(pairs, tuning, CLASSES).scores(few))
 
     return make
 
@@ -111,7 +111,7 @@ def test_every_figure_has_an_interval_and_thresholds_have_none(params):
     swapped = replace(wrong, scores=np.array([5, 4, 3, 0, 2, 1], np.float32))
     pairs += masked([(swapped, record(3))] * 2 + pairs_of([3]))
     few = changed(params, evaluate__resamples=30)
-    scores = single_label_scores(pairs, pairs, CLASSES, few)
+    scores = single_label_figures(pairs, pairs, CLASSES).scores(few)
     known = scores["gt_known_error_per_class"]["d"]
     assert known["value"] == pytest.approx(200 / 3)
     assert known["low"] < known["value"] < known["high"]
@@ -133,7 +133,7 @@ def test_an_oracle_has_no_error_on_any_images(objects):
     params = changed(load(REPOSITORY / "params.yaml"), evaluate__resamples=3)
     images = [record(label, (x, y, x + 10, y + 10)) for label, x, y in objects]
     pairs = masked([(prediction(image), image) for image in images])
-    scores = plain(single_label_scores(pairs, pairs, CLASSES, params))
+    scores = plain(single_label_figures(pairs, pairs, CLASSES).scores(params))
     assert all(scores[name] == 0 for name in ERRORS)
     assert scores["max_box_acc_v2"] == scores["px_ap"] == scores["mask_iou"] == 100
 

@@ -3,11 +3,36 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.reporting.catalogue import TWINS
+
 
 @pytest.fixture
 def scores():
     """Invented scores of every model on `cutouts`, in the form that `evaluate` writes."""
     return json.loads(Path(__file__).with_name("scores.json").read_text())
+
+
+@pytest.fixture
+def differences(scores):
+    """Differences of these scores, in the form that `evaluate_twins` writes."""
+    return invented_differences(scores)
+
+
+def invented_differences(scores):
+    """Each figure of a model less its twin's, give or take 2 points."""
+    return {model: _less(scores[model], scores[twin]) for model, twin in TWINS.items()}
+
+
+def _less(method, twin):
+    found = {}
+    for name, value in method.items():
+        if isinstance(value, dict) and "value" in value:
+            middle = value["value"] - twin[name]["value"]
+            found[name] = {"value": middle, "low": middle - 2, "high": middle + 2}
+        elif isinstance(value, dict) and name in ("pointing", "cor_loc"):
+            kept = {key: own for key, own in value.items() if "per_class" not in key}
+            found[name] = _less(kept, twin[name])
+    return found
 
 
 def renamed(scores, dataset, models):

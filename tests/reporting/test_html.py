@@ -5,6 +5,7 @@ from PIL import Image
 
 from pipeline.reporting.html import Picture, page
 from pipeline.reporting.tables import fill
+from pipeline.reporting.twins import compare_twins
 
 
 @pytest.fixture
@@ -14,10 +15,9 @@ def pictures(tmp_path):
 
 
 @pytest.fixture
-def text(scores, pictures):
-    return page(
-        fill(scores), pictures, {"seed": 0, "spg": {"delta_h": 0.7, "b1": {"delta_h": 0.5}}}
-    )
+def text(scores, differences, pictures):
+    params = {"seed": 0, "spg": {"delta_h": 0.7, "b1": {"delta_h": 0.5}}}
+    return page(fill(scores), compare_twins(scores, differences), pictures, params)
 
 
 def test_the_page_stands_alone(text, tmp_path):
@@ -41,12 +41,12 @@ def test_links_lead_somewhere(text):
     assert set(re.findall(r'href="#([^"]+)"', text)) <= set(re.findall(r'id="([^"]+)"', text))
 
 
-def test_a_lower_error_counts_as_a_gain(text):
-    assert re.search(r"SPG-plain 42\.3.*SPG 37\.9.*\+4\.4", text)
+def test_a_model_stands_beside_its_twin_with_their_difference(text):
+    assert re.search(r"GT-known error ↓.*SPG-plain 42\.3.*SPG 37\.9.*−4\.4 \[−6\.4, −2\.4\]", text)
 
 
-def test_names_from_data_are_escaped(scores, pictures):
+def test_names_from_data_are_escaped(scores, differences, pictures):
     for model in ("cam_multi", "spn_multi"):
         scores[model]["dataset"] = "<b>mine</b>"
-    text = page(fill(scores), pictures, {})
+    text = page(fill(scores), compare_twins(scores, differences), pictures, {})
     assert "<b>mine" not in text and "&lt;b&gt;mine" in text

@@ -16,6 +16,7 @@ from pipeline.localization.predictions import Prediction, write_predictions
 from pipeline.reporting.catalogue import FURTHER, MODELS, TABLES
 from stages.paths import REPORTS, history_file, predictions_file, scores_file, split_folder
 from stages.tabulate import tabulate
+from tests.reporting.conftest import invented_differences
 
 REPOSITORY = Path(__file__).parents[2]
 SCORES = json.loads((REPOSITORY / "tests/reporting/scores.json").read_text())
@@ -60,6 +61,7 @@ def data(tmp_path, monkeypatch):
         pack(dataset, split_folder(track, "test").parent, origin="", workers=1)
     for name in FURTHER:
         put(scores_file(name), json.dumps(FURTHER_SCORES.get(name, {})))
+    put(scores_file("twins"), json.dumps(invented_differences(SCORES)))
     for model in MODELS:
         put(scores_file(model), json.dumps(SCORES[model]))
         put(history_file(model), "epoch,loss\n1,0.7\n2,0.5\n")
@@ -77,7 +79,8 @@ def test_reports_are_complete_and_byte_identical_twice(params):
     assert reports() == first
     tables = {f"tables/{table.id}.{end}" for table in TABLES for end in ("csv", "md")}
     figures = {f"figures/{name}.png" for name in ("multi", "single", "history")}
-    assert set(first) == {"metrics.json", "index.html", PER_CLASS} | tables | figures
+    others = {"metrics.json", "index.html", PER_CLASS, "tables/twins.csv", "tables/twins.md"}
+    assert set(first) == others | tables | figures
 
 
 def test_methods_that_are_switched_on_stand_in_the_tables(params):
@@ -99,6 +102,7 @@ def test_the_values_of_each_class_have_a_file_of_their_own(params):
     ("missing", "stage"),
     [
         (scores_file("spg"), "evaluate"),
+        (scores_file("twins"), "evaluate"),
         (predictions_file("spn_multi"), "evaluate"),
         (split_folder("single", "test") / "index.json", "preprocess"),
         (history_file("cam_multi"), "train"),
