@@ -21,13 +21,15 @@ def committed(path: str) -> str:
 
 def test_every_figure_of_the_readme_is_that_of_the_committed_run() -> None:
     metrics = json.loads(committed("reports/metrics.json"))
-    rows = re.findall(r"<!-- (\S+) -->.*\| (\d[^|]*) \|$", committed("README.md"), re.M)
+    rows = re.findall(r"<!-- (\S+) -->.*\| ([+-]?\d[^|]*) \|$", committed("README.md"), re.M)
     assert len(rows) > 8
     for key, shown in rows:
         leaf = metrics
         for part in key.split("/"):
             leaf = leaf[part]
-        assert shown == f"{leaf['value']:.1f} [{leaf['low']:.1f}, {leaf['high']:.1f}]", key
+        sign = "+" if key.startswith("differences/") else ""
+        value, low, high = (f"{leaf[name]:{sign}.1f}" for name in ("value", "low", "high"))
+        assert shown == f"{value} [{low}, {high}]", key
 
 
 def test_every_path_of_the_annotated_tree_exists() -> None:
