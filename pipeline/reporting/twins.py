@@ -35,7 +35,7 @@ COMPARISONS = (
     Comparison("CorLoc ↑", "spn_multi", "cor_loc.mean", "trainval"),
     Comparison("Classification mAP ↑", "spn_multi", "classification_map"),
     Comparison("Box error, mean threshold ↓", "spn_single", "mean_box_error"),
-    Comparison("GT-known error, chosen threshold ↓", "spn_single", "gt_known_error"),
+    Comparison("GT-known error ↓", "spn_single", "gt_known_error"),
     Comparison("GT-known error ↓", "spg", "gt_known_error"),
     Comparison("Top-1 localization error ↓", "spg", "top1_localization_error"),
     Comparison("Top-1 classification error ↓", "spg", "top1_classification_error"),
@@ -88,7 +88,7 @@ def _difference(compared: Comparison, scores: Scores, differences: Scores) -> Di
 
 def twins_grid(found: Sequence[Difference]) -> Grid:
     """Lay out a line for each difference."""
-    head = ("figure", "twin", "method", "difference", "n", "seed", "data set", "network")
+    head = ("figure", "twin", "method", "difference", "n", "seed", "data set")
     return Grid(head, tuple(tuple(_line(each)) for each in found))
 
 
@@ -98,7 +98,7 @@ def _line(found: Difference) -> Iterator[str]:
     for name, value in ((TWINS[model], found.twin), (model, found.method)):
         yield f"{_shown_as(name)} {value:.1f}"
     yield f"{found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}]".replace("-", "−")
-    yield from (str(found.n), str(found.seed), found.dataset, found.network)
+    yield from (str(found.n), str(found.seed), found.dataset)
 
 
 def _shown_as(model: str) -> str:

@@ -33,10 +33,9 @@ def test_the_number_of_what_was_judged_is_told(found):
 
 
 def test_signs_are_shown(found):
-    lines = {line[0]: line for line in twins_grid(found).rows}
-    assert lines["GT-known error ↓"][1:4] == ("SPG-plain 42.3", "SPG 37.9", "−4.4 [−6.4, −2.4]")
-    assert lines["Pointing, all ↑"][1].startswith("CAM ")
-    assert lines["Pointing, all ↑"][2].startswith("SPN ")
+    lines = [line[:4] for line in twins_grid(found).rows]
+    assert ("GT-known error ↓", "SPG-plain 42.3", "SPG 37.9", "−4.4 [−6.4, −2.4]") in lines
+    assert lines[0][1].startswith("CAM ") and lines[0][2].startswith("SPN ")
 
 
 def test_the_files_hold_the_same(found, tmp_path):
