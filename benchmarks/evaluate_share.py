@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import get_context, get_start_method, set_start_method
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from unittest.mock import patch
@@ -90,7 +90,7 @@ def main() -> None:
     params = load(PARAMS)
     rows = []
     for model in arguments.parse_args().models:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as own:
+        with ProcessPoolExecutor(1, get_context("spawn"), start_by, (get_start_method(),)) as own:
             seconds = own.submit(measure, model, params, time.time()).result()
         rows.append(row(model, images_of(model), seconds))
     print(table(rows))
@@ -100,6 +100,11 @@ def main() -> None:
         f"{platform.python_version()}, torch {version('torch')}, {torch.get_num_threads()} "
         f"thread(s) on {os.cpu_count()} CPU(s), {device}."
     )
+
+
+def start_by(method: str) -> None:
+    """Start processes that decode as in the stage: a spawned process would spawn its own."""
+    set_start_method(method, force=True)
 
 
 def measure(model: str, params: Params, started: float) -> dict[str, float]:

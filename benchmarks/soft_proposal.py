@@ -9,9 +9,10 @@ For maps of 14 and 28 cells a side and 512 and 1024 channels it times, in turns:
 - the paper's Algorithm 1 as it is written: image by image, the difference of each pair of cells,
   all at once or cell by cell, and power iteration;
 
-and once a forward pass of VGG16 (torchvision, 224 px, random weights) on the same batch size. The
+and a forward pass of VGG16 (torchvision, 224 px, random weights) on the same batch size. The
 loops do one image a turn; their times are given for the whole batch. Features are rectified noise,
-in the channels-last layout of the pipeline's training. Memory is the peak above that of the
+in the channels-last layout of the pipeline's training. Several processes take the turns, since what
+a process has done before decides how its allocator serves it. Memory is the peak above that of the
 features, each in a process of its own. On a GPU it uses the GPU's clock and memory counter, and
 adds the time that reading the features once takes at the measured bandwidth.
 """
@@ -26,6 +27,7 @@ from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 import torch
 import torchvision
@@ -34,6 +36,8 @@ from torch import Tensor
 from pipeline.models.soft_proposal import SoftProposal
 from pipeline.params import SpnParams, load
 from stages import PARAMS
+
+R = TypeVar("R")
 
 BATCH = 16
 SIDES = (14, 28)
@@ -47,22 +51,19 @@ PAPERS_MS = 0.9
 
 Readings = Mapping[str, Sequence[float]]
 """Seconds of each turn, by what was timed; those of the loops are of one image."""
+Times = Mapping[tuple[int, int], Readings]
+"""Readings by the side of the map and the number of channels."""
 
 
 def main() -> None:
     """Measure everything and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--turns", type=int, default=15, help="readings of each time")
+    parser.add_argument("--turns", type=int, default=5, help="readings of each time in a process")
+    parser.add_argument("--processes", type=int, default=5)
     given = parser.parse_args()
     params, device = load(PARAMS).spn, "cuda" if torch.cuda.is_available() else "cpu"
-    # First, as in training: it leaves the allocator of the CPU with memory to reuse.
-    vgg16 = vgg16_seconds(max(3, given.turns // 3), device)
-    found = {
-        (side, channels): turns(
-            methods(noise(BATCH, channels, side, device), params), given.turns, device
-        )
-        for side, channels in product(SIDES, CHANNELS)
-    }
+    own = partial(readings, params, given.turns, device)
+    found, vgg16 = pooled([in_own_process(own) for _ in range(given.processes)])
     print(machine(), end="\n\n")
     print(time_table(found, vgg16), end="\n\n")
     memory = {
@@ -72,6 +73,29 @@ def main() -> None:
     print(memory_table(memory))
     if device == "cuda":
         print(f"\n{bandwidth_table(found, bytes_per_second())}")
+
+
+def readings(params: SpnParams, count: int, device: str) -> tuple[Times, list[float]]:
+    """Return `count` readings of everything, and some of VGG16, in this process."""
+    # First, as in training: it leaves the allocator of the CPU with memory to reuse.
+    vgg16 = vgg16_seconds(max(2, count // 3), device)
+    found = {
+        (side, channels): turns(
+            methods(noise(BATCH, channels, side, device), params), count, device
+        )
+        for side, channels in product(SIDES, CHANNELS)
+    }
+    return found, vgg16
+
+
+def pooled(parts: Sequence[tuple[Times, list[float]]]) -> tuple[Times, list[float]]:
+    """Return the readings of all processes as if they were of one."""
+    first = parts[0][0]
+    found = {
+        size: {name: [t for own, _ in parts for t in own[size][name]] for name in first[size]}
+        for size in first
+    }
+    return found, [t for _, vgg16 in parts for t in vgg16]
 
 
 def methods(features: Tensor, params: SpnParams) -> dict[str, Callable[[], Tensor]]:
@@ -221,7 +245,7 @@ def peak_resident_bytes() -> int:
     return next(int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line) * 1024
 
 
-def in_own_process(work: Callable[[], int]) -> int:
+def in_own_process(work: Callable[[], R]) -> R:
     """Return what `work` returns in a new process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as own:
         return own.submit(work).result()
@@ -235,7 +259,7 @@ def bytes_per_second() -> float:
     return 2 * source.nbytes / median(turns(work, 10, "cuda")["copy"])
 
 
-def time_table(found: Mapping[tuple[int, int], Readings], vgg16: Sequence[float]) -> str:
+def time_table(found: Times, vgg16: Sequence[float]) -> str:
     """Return a Markdown table of the times of a batch, and their ratios."""
     lines = [
         f"| cells | K | batch of {BATCH} | median, ms | lowest – highest | × product "
@@ -280,7 +304,7 @@ def memory_table(peaks: Mapping[tuple[int, str], int]) -> str:
     return "\n".join(lines)
 
 
-def bandwidth_table(found: Mapping[tuple[int, int], Readings], bandwidth: float) -> str:
+def bandwidth_table(found: Times, bandwidth: float) -> str:
     """Return a Markdown table of the closed form against reading the features and the paper."""
     lines = [
         f"| cells | K | features read once at {bandwidth / 1e9:.0f} GB/s, ms | × that "
