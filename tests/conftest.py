@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from tests.pictures import SHAPES, draw, write_voc_image
 
 # Tiny tensors: several threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell that runs the tests in the background makes them, and what they start, ignore interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).parents[1]
 BIRDS = {"001.Red_bird": "red", "002.Blue_bird": "blue"}
