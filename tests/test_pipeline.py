@@ -131,8 +131,9 @@ def test_a_run_from_clean_gives_the_same_lock(project: Path, tmp_path: Path) -> 
 
 def test_an_experiment_reruns_only_what_depends_on_its_parameter(project: Path) -> None:
     printed = dvc(project, "exp", "run", "--name", "lower", "-S", "spg.delta_h=0.6")
-    concerned = {"train_spg", "evaluate_spg", "evaluate_twins", "rerank", "tabulate"}
-    assert set(stages_run(printed)) == concerned
+    first, second, *others, last = stages_run(printed)
+    assert [first, second, last] == ["train_spg", "evaluate_spg", "tabulate"]
+    assert sorted(others) == ["evaluate_twins", "rerank"]  # neither needs the other
     assert "lower" in dvc(project, "exp", "show", "--md")
     changed = json.loads(dvc(project, "params", "diff", "--json"))
     (difference,) = changed["params.yaml"].items()
