@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks.packing import table
-from pipeline.localization.boxes import best_component_ious, component_boxes_at, iou_xyxy
-from pipeline.localization.maps import Map, normalise, resize_map, to_levels
+from pipeline.evaluation.localization.boxes import best_component_ious, component_boxes_at, iou_xyxy
+from pipeline.evaluation.localization.maps import Map, normalise, resize_map, to_levels
 
 SIDE = 224
 MAPS = {"14 x 14, enlarged": 14, "28 x 28, enlarged": 28, "noise": SIDE}

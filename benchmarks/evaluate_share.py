@@ -25,12 +25,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from benchmarks.packing import table
-from pipeline.datasets.store import PackedSplit
-from pipeline.localization import inference
-from pipeline.metrics.bootstrap import Bootstrap
-from pipeline.models import registry
+from pipeline.evaluation.localization import inference
+from pipeline.evaluation.metrics.bootstrap import Bootstrap
+from pipeline.evaluation.protocol.scores import SCORED_SPLITS
+from pipeline.methods import registry
+from pipeline.packed.store import PackedSplit
 from pipeline.params import Params, load
-from pipeline.protocol.scores import SCORED_SPLITS
 from stages import PARAMS, evaluate
 from stages.paths import split_folder
 

@@ -28,9 +28,10 @@ import numpy as np
 from PIL import Image
 
 from pipeline.datasets import photograph
-from pipeline.datasets.packing import pack, workers
-from pipeline.datasets.record import Dataset, Record, Split
-from pipeline.datasets.store import PackedSplit
+from pipeline.datasets.packing import pack
+from pipeline.packed.record import Dataset, Record, Split
+from pipeline.packed.store import PackedSplit
+from pipeline.processes import packers
 
 SIZE = (500, 375)
 FILES = 64
@@ -42,7 +43,7 @@ def main() -> None:
     """Measure every size and print the table."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--images", nargs="+", type=int, default=[1000, 10_000, 100_000])
-    arguments.add_argument("--workers", type=int, default=workers())
+    arguments.add_argument("--workers", type=int, default=packers())
     arguments.add_argument("--folder", type=Path, help="where to write; else the system's choice")
     given = arguments.parse_args()
     rows = []

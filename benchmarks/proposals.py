@@ -22,20 +22,20 @@ from time import perf_counter
 import torch
 
 from benchmarks.packing import table
-from pipeline.datasets.record import Record
-from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
-from pipeline.models import rpn
+from pipeline.methods import rpn
+from pipeline.methods.bases.edge_boxes import edge_boxes
+from pipeline.methods.bases.search import decode
+from pipeline.methods.rpn import RegionProposer
+from pipeline.methods.selective_search import selective_search
+from pipeline.methods.spn.network import SoftProposalNetwork
 from pipeline.models.backbones import Backbone
-from pipeline.models.rpn import RegionProposer
-from pipeline.models.spn import SoftProposalNetwork
 from pipeline.models.weights import load_weights
+from pipeline.packed.pictures import to_tensor, warp
+from pipeline.packed.record import Record
+from pipeline.packed.store import PackedSplit
 from pipeline.params import Params, load
-from pipeline.proposals.edge_boxes import edge_boxes
-from pipeline.proposals.search import decode
-from pipeline.proposals.selective_search import selective_search
 from pipeline.reporting.published import counterpart, of_table
-from pipeline.training.batches import to_tensor, warp
 from stages import PARAMS
 from stages.paths import split_folder, weights_file
 

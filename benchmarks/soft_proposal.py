@@ -33,7 +33,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-from pipeline.models.soft_proposal import SoftProposal
+from pipeline.methods.spn.soft_proposal import SoftProposal
 from pipeline.params import SpnParams, load
 from stages import PARAMS
 

@@ -23,17 +23,17 @@ from torch import nn
 
 from paper import cost, settings
 from paper.experiment import Experiment, experiments
-from pipeline.datasets.record import Record
-from pipeline.datasets.store import PackedSplit
-from pipeline.models import registry
+from pipeline.methods import registry
+from pipeline.methods.spg.network import SelfProducedGuidance
+from pipeline.methods.spg.objective import SelfProducedGuidanceObjective
 from pipeline.models.backbones import Backbone
+from pipeline.models.losses import Classification
 from pipeline.models.networks.registry import NETWORKS
-from pipeline.models.spg import SelfProducedGuidance
+from pipeline.packed.record import Record
+from pipeline.packed.store import PackedSplit
 from pipeline.params import Params, load
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.guidance import SelfProducedGuidanceObjective
 from pipeline.training.loop import train
-from pipeline.training.losses import Classification
 from stages import PARAMS
 from stages.paths import split_folder
 

@@ -12,14 +12,14 @@ from paper.experiment import Experiment
 from paper.settings import Settings
 from pipeline.download.archives import DISTRIBUTIONS, Distribution
 from pipeline.download.provide import disk_space, download_size
-from pipeline.localization.inference import RANKED
-from pipeline.models import registry
+from pipeline.evaluation.localization.inference import RANKED
+from pipeline.methods import registry
+from pipeline.methods.spg.network import SelfProducedGuidance
+from pipeline.methods.spn.network import SoftProposalNetwork
 from pipeline.models.backbones import Backbone
 from pipeline.models.interface import Localization, Localizer
 from pipeline.models.networks.network import Network
 from pipeline.models.networks.registry import find
-from pipeline.models.spg import SelfProducedGuidance
-from pipeline.models.spn import SoftProposalNetwork
 from pipeline.params import Params, TrainParams
 
 PACKED_BYTES_PER_PIXEL = 0.35

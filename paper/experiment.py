@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from paper.settings import FILE, Run, Settings, Value, listing, problems
 from pipeline.errors import InputError
-from pipeline.models import registry
+from pipeline.methods import registry
 from pipeline.params import MethodsParams, Params
 from pipeline.reporting.catalogue import FURTHER
 

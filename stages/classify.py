@@ -4,15 +4,15 @@ from pathlib import Path
 
 from torch import nn
 
-from pipeline.datasets.store import PackedSplit
+from pipeline.evaluation.localization import classification
+from pipeline.evaluation.localization.predictions import write_predictions
 from pipeline.folders import atomic_folder
-from pipeline.localization import classification
-from pipeline.localization.predictions import write_predictions
 from pipeline.models.classifiers import build, check
+from pipeline.models.losses import Classification
+from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.fit import resume
-from pipeline.training.losses import Classification
 from stages import run
 from stages.paths import SCRATCH, split_folder
 

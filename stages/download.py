@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import get_args
 
 from pipeline.datasets import sources
-from pipeline.datasets.record import Task
 from pipeline.datasets.sources import External
 from pipeline.download.archives import DISTRIBUTIONS
 from pipeline.download.checksum import record_file, recorded, verify
@@ -20,6 +19,7 @@ from pipeline.download.unpack import unpack
 from pipeline.errors import InputError
 from pipeline.files import write_json
 from pipeline.folders import atomic_folder
+from pipeline.packed.record import Task
 from pipeline.params import Params
 from stages import run
 from stages.paths import RAW, download_folder

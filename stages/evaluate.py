@@ -2,12 +2,12 @@
 
 from itertools import chain
 
+from pipeline.evaluation.localization.inference import predict
+from pipeline.evaluation.localization.predictions import write_predictions
+from pipeline.evaluation.protocol.scores import SCORED_SPLITS, scores_of
 from pipeline.files import write_json
-from pipeline.localization.inference import predict
-from pipeline.localization.predictions import write_predictions
-from pipeline.models import registry
+from pipeline.methods import registry
 from pipeline.params import Params
-from pipeline.protocol.scores import SCORED_SPLITS, scores_of
 from stages import run
 from stages.off import score_nothing, switched_off
 from stages.paths import predictions_file, scores_file, weights_file

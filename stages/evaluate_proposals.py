@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
+from pipeline.evaluation.metrics.average_precision import mean_of_defined
+from pipeline.evaluation.protocol.energy_map import object_energies
+from pipeline.evaluation.protocol.estimates import estimate
 from pipeline.files import write_json
-from pipeline.metrics.average_precision import mean_of_defined
+from pipeline.methods.bases.proposals import StoredProposals
+from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
-from pipeline.proposals.energy import object_energies
-from pipeline.proposals.store import StoredProposals
-from pipeline.protocol.estimates import estimate
 from stages import run
 from stages.off import switched_off
 from stages.paths import proposals_file, scores_file, split_folder

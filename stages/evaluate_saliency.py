@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from pipeline.datasets.record import Task
+from pipeline.evaluation.protocol.estimates import Figures
+from pipeline.evaluation.protocol.multi_label import pointing_figures
+from pipeline.evaluation.protocol.pairs import Pairs
+from pipeline.evaluation.protocol.scores import scores_of
 from pipeline.files import write_json
-from pipeline.localization.saliency.inference import with_saliency
-from pipeline.models import registry
+from pipeline.methods import registry
+from pipeline.packed.record import Task
 from pipeline.params import Params, SaliencyMethod
-from pipeline.protocol.estimates import Figures
-from pipeline.protocol.multi_label import pointing_figures
-from pipeline.protocol.pairs import Pairs
-from pipeline.protocol.scores import scores_of
+from pipeline.saliency.inference import with_saliency
 from stages import run
 from stages.paths import scores_file, weights_file
 from stages.stored import stored_pairs

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from pipeline.evaluation.protocol.differences import differences
+from pipeline.evaluation.protocol.estimates import Judged
+from pipeline.evaluation.protocol.scores import SCORED_SPLITS, judge
 from pipeline.files import write_json
-from pipeline.models import registry
+from pipeline.methods import registry
 from pipeline.params import Params
-from pipeline.protocol.differences import differences
-from pipeline.protocol.estimates import Judged
-from pipeline.protocol.scores import SCORED_SPLITS, judge
 from pipeline.reporting.catalogue import TWINS
 from stages import run
 from stages.paths import scores_file

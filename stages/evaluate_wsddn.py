@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from itertools import chain
 
-from pipeline.datasets.record import Record
-from pipeline.datasets.store import PackedSplit
+from pipeline.evaluation.protocol.region_scores import region_scores
 from pipeline.files import write_json
-from pipeline.localization.detections import Detection, detect
-from pipeline.models import wsddn
+from pipeline.methods import wsddn
+from pipeline.methods.bases.proposals import StoredProposals
+from pipeline.methods.detections import Detection, detect
+from pipeline.packed.record import Record
+from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
-from pipeline.proposals.store import StoredProposals
-from pipeline.protocol.region_scores import region_scores
 from stages import run
 from stages.off import switched_off
 from stages.paths import proposals_file, scores_file, split_folder, weights_file

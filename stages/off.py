@@ -5,8 +5,8 @@ DVC knows no stage that makes its outs or not.
 
 from torch import nn
 
+from pipeline.evaluation.localization.predictions import write_predictions
 from pipeline.files import atomic_path, write_json
-from pipeline.localization.predictions import write_predictions
 from pipeline.models.weights import save_weights
 from pipeline.params import Params
 from stages.paths import history_file, predictions_file, scores_file, weights_file

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import get_args
 
 from pipeline.datasets import sources
-from pipeline.datasets.packing import pack, workers
-from pipeline.datasets.record import Task
+from pipeline.datasets.packing import pack
 from pipeline.datasets.sources import Source
 from pipeline.errors import InputError
 from pipeline.fingerprint import fingerprint
+from pipeline.packed.record import Task
 from pipeline.params import Params
+from pipeline.processes import packers
 from stages import run
 from stages.paths import PACKED, RAW, download_folder
 
@@ -31,7 +32,7 @@ def preprocess(params: Params, track: Task) -> None:
     settings = [params.seed, params.data.model_dump(), params.cutouts.model_dump()]
     raw = sorted(path for path in RAW.rglob("*") if path.is_file())
     origin = fingerprint([str(root.absolute()), *settings], raw)
-    pack(dataset, PACKED / track, origin, workers())
+    pack(dataset, PACKED / track, origin, packers())
 
 
 def folder_of(name: str, source: Source) -> Path:

@@ -6,14 +6,14 @@ from zipfile import BadZipFile, ZipFile
 from PIL import Image
 from torch import nn
 
-from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
 from pipeline.models.backbones import Classifier, skeleton
+from pipeline.models.losses import Classification
 from pipeline.models.pretrained import imagenet_classifier, verify
 from pipeline.models.weights import save_first_weights
+from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
 from pipeline.training.fit import resume
-from pipeline.training.losses import Classification
 from stages import run
 from stages.paths import BACKBONE, SCRATCH, split_folder
 

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
-from pipeline.datasets.record import SPLITS
-from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
-from pipeline.models import rpn
+from pipeline.methods import rpn
+from pipeline.methods.bases.edge_boxes import edge_boxes
+from pipeline.methods.bases.proposals import Proposals, write_proposals
+from pipeline.methods.bases.search import search
+from pipeline.methods.region_proposals import region_proposals
+from pipeline.methods.selective_search import selective_search
+from pipeline.packed.record import SPLITS
+from pipeline.packed.store import PackedSplit
 from pipeline.params import MethodsParams, Params
-from pipeline.proposals.edge_boxes import edge_boxes
-from pipeline.proposals.region_proposals import region_proposals
-from pipeline.proposals.search import search
-from pipeline.proposals.selective_search import selective_search
-from pipeline.proposals.store import Proposals, write_proposals
 from stages import run
 from stages.paths import proposals_file, split_folder, weights_file
 

@@ -2,10 +2,10 @@
 
 from functools import partial
 
+from pipeline.evaluation.localization.predictions import EVALUATE, read_predictions
+from pipeline.evaluation.protocol.ranking import Ranker, ranked_scores
 from pipeline.files import write_json
-from pipeline.localization.predictions import EVALUATE, read_predictions
 from pipeline.params import Params, RankingParams
-from pipeline.protocol.ranking import Ranker, ranked_scores
 from stages import run
 from stages.paths import predictions_file, scores_file
 from stages.stored import stored_pairs

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from functools import partial
 
-from pipeline.datasets.store import PackedSplit
-from pipeline.localization.predictions import read_predictions
-from pipeline.protocol.pairs import StoredPairs
+from pipeline.evaluation.localization.predictions import read_predictions
+from pipeline.evaluation.protocol.pairs import StoredPairs
+from pipeline.packed.store import PackedSplit
 from stages.paths import predictions_file, split_folder
 
 

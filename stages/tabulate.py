@@ -1,8 +1,8 @@
 """Stage `tabulate`: scores and predictions into tables, metrics.json, figures and one page."""
 
-from pipeline.datasets.store import PackedSplit
+from pipeline.evaluation.localization.predictions import read_predictions
 from pipeline.files import write_json
-from pipeline.localization.predictions import read_predictions
+from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
 from pipeline.reporting import examples
 from pipeline.reporting.catalogue import FURTHER, MODELS

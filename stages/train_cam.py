@@ -5,12 +5,12 @@ from collections.abc import Callable
 from torch import nn
 
 from pipeline.errors import InputError
+from pipeline.methods.bases.cam import ClassActivationNetwork
+from pipeline.methods.spg.network import SpgPlain
 from pipeline.models.backbones import Backbone
-from pipeline.models.cam import ClassActivationNetwork
-from pipeline.models.spg import SpgPlain
+from pipeline.models.losses import Classification
 from pipeline.params import Params
 from pipeline.training.fit import fit
-from pipeline.training.losses import Classification
 from stages import run
 from stages.paths import training_files
 

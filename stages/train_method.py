@@ -5,17 +5,17 @@ from collections.abc import Callable
 from torch import nn
 
 from pipeline.errors import InputError
-from pipeline.models.acol import ComplementaryNetwork
+from pipeline.methods.acol import ComplementaryNetwork
+from pipeline.methods.acol_objective import ComplementaryObjective
+from pipeline.methods.bases.cam import ClassActivationNetwork
+from pipeline.methods.has import HideAndSeek
+from pipeline.methods.oquab import MaxPoolingNetwork
+from pipeline.methods.rpn import RegionProposer
+from pipeline.methods.rpn_objective import RegionProposal, objects_of
 from pipeline.models.backbones import Backbone
-from pipeline.models.cam import ClassActivationNetwork
-from pipeline.models.oquab import MaxPoolingNetwork
-from pipeline.models.rpn import RegionProposer
+from pipeline.models.losses import Classification
 from pipeline.params import Params
-from pipeline.training.complementary import ComplementaryObjective
 from pipeline.training.fit import fit
-from pipeline.training.hide_and_seek import HideAndSeek
-from pipeline.training.losses import Classification
-from pipeline.training.rpn import RegionProposal, objects_of
 from stages import run
 from stages.off import switched_off, train_nothing
 from stages.paths import training_files

@@ -2,11 +2,11 @@
 
 from torch import nn
 
+from pipeline.methods.spg.network import SelfProducedGuidance
+from pipeline.methods.spg.objective import SelfProducedGuidanceObjective
 from pipeline.models.backbones import Backbone
-from pipeline.models.spg import SelfProducedGuidance
 from pipeline.params import Params
 from pipeline.training.fit import fit
-from pipeline.training.guidance import SelfProducedGuidanceObjective
 from stages import run
 from stages.paths import training_files
 

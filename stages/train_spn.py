@@ -2,11 +2,11 @@
 
 from torch import nn
 
+from pipeline.methods.spn.network import SoftProposalNetwork
 from pipeline.models.backbones import Backbone
-from pipeline.models.spn import SoftProposalNetwork
+from pipeline.models.losses import Classification
 from pipeline.params import Params
 from pipeline.training.fit import fit
-from pipeline.training.losses import Classification
 from stages import run
 from stages.paths import training_files
 

@@ -2,14 +2,14 @@
 
 from torch import nn
 
-from pipeline.datasets.store import PackedSplit
+from pipeline.methods.bases.proposals import StoredProposals
+from pipeline.methods.wsddn import WeaklySupervisedDetector
+from pipeline.methods.wsddn_objective import RegionAnnotation, RegionClassification
 from pipeline.models.backbones import Backbone
-from pipeline.models.wsddn import WeaklySupervisedDetector
+from pipeline.packed.pictures import Annotate
+from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
-from pipeline.proposals.store import StoredProposals
-from pipeline.training.batches import Annotate
 from pipeline.training.fit import fit
-from pipeline.training.wsddn import RegionAnnotation, RegionClassification
 from stages import run
 from stages.off import switched_off, train_nothing
 from stages.paths import proposals_file, training_files

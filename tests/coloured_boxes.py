@@ -6,7 +6,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pipeline.datasets.record import Record, Task
+from pipeline.packed.record import Record, Task
 
 COLOURS = ("red", "lime", "blue")
 

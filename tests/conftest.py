@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.datasets.packing import pack
-from pipeline.datasets.record import SPLITS, Dataset, Split, Task
+from pipeline.packed.record import SPLITS, Dataset, Split, Task
 from pipeline.params import Params, load
 from tests.coloured_boxes import COLOURS, coloured_boxes
 from tests.parameters import changed

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 import stages.download
-from pipeline.datasets.store import PackedSplit
 from pipeline.download import resuming
 from pipeline.download.archives import DISTRIBUTIONS, Distribution
 from pipeline.errors import InputError
+from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
 from stages.download import download
 from stages.evaluate import evaluate

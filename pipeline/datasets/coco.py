@@ -16,8 +16,8 @@ from pipeline.datasets import photograph
 from pipeline.datasets.clipping import clip_overlapping
 from pipeline.datasets.holdout import hold_out
 from pipeline.datasets.listing import MOST_PIXELS, check_names
-from pipeline.datasets.record import Dataset, Record, Split, validate
 from pipeline.errors import InputError
+from pipeline.packed.record import Dataset, Record, Split, validate
 from pipeline.params import DataParams
 
 FOLDERS = (Path("annotations"), Path("train2014"), Path("val2014"))

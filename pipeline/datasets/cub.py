@@ -11,8 +11,8 @@ from pipeline.datasets import photograph
 from pipeline.datasets.clipping import clip_overlapping
 from pipeline.datasets.holdout import hold_out
 from pipeline.datasets.listing import check_names, pixels, read_lines
-from pipeline.datasets.record import Dataset, Record, Split, validate
 from pipeline.errors import InputError
+from pipeline.packed.record import Dataset, Record, Split, validate
 from pipeline.params import DataParams
 
 FOLDER = Path("CUB_200_2011")

@@ -20,8 +20,8 @@ from PIL import Image
 
 from pipeline.datasets import compositing
 from pipeline.datasets.compositing import Floats
-from pipeline.datasets.record import SPLITS, Dataset, Record, Split, Task
 from pipeline.errors import InputError
+from pipeline.packed.record import SPLITS, Dataset, Record, Split, Task
 from pipeline.params import CutoutsParams
 
 T = TypeVar("T")

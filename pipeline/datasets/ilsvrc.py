@@ -16,8 +16,8 @@ from pipeline.datasets.annotation_xml import AnnotatedObject, read_objects
 from pipeline.datasets.clipping import clip_overlapping, overlapping
 from pipeline.datasets.holdout import hold_out
 from pipeline.datasets.listing import read_lines
-from pipeline.datasets.record import Dataset, Record, Split, validate
 from pipeline.errors import InputError
+from pipeline.packed.record import Dataset, Record, Split, validate
 from pipeline.params import DataParams
 
 _ROOT = Path("ILSVRC")

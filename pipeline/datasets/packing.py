@@ -30,19 +30,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.datasets import parts, shards
+from pipeline.datasets import parts
 from pipeline.datasets.parts import Part, Unfinished, parts_of
-from pipeline.datasets.record import Dataset, Record
-from pipeline.datasets.shards import write_shards
 from pipeline.errors import InputError
 from pipeline.locks import locked
+from pipeline.packed import shards
+from pipeline.packed.record import Dataset, Record
+from pipeline.packed.shards import write_shards
 
 _AGAIN = "and run `dvc repro preprocess` again: complete parts are kept"
-
-
-def workers() -> int:
-    """Return how many processes pack: the machine's affair, never a parameter."""
-    return len(os.sched_getaffinity(0))
 
 
 def pack(dataset: Dataset, folder: Path, origin: str, workers: int) -> None:

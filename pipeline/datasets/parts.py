@@ -17,11 +17,11 @@ from pathlib import Path
 
 from pydantic import RootModel, ValidationError
 
-from pipeline.datasets.record import Dataset, Split
-from pipeline.datasets.shards import Shard
-from pipeline.datasets.store import Index
 from pipeline.errors import InputError
 from pipeline.files import atomic_path
+from pipeline.packed.record import Dataset, Split
+from pipeline.packed.shards import Shard
+from pipeline.packed.store import Index
 
 SIZE = 256
 """Keys of a part: few enough to keep every worker busy, enough to load a picture library for."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.datasets import coco, cub, cutouts, ilsvrc, voc, wsol
-from pipeline.datasets.record import Dataset, Task
 from pipeline.errors import InputError
+from pipeline.packed.record import Dataset, Task
 from pipeline.params import DataParams, Params
 
 

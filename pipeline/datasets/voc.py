@@ -12,8 +12,8 @@ from pipeline.datasets.annotation_xml import AnnotatedObject, read_objects
 from pipeline.datasets.clipping import clip_rounding
 from pipeline.datasets.holdout import hold_out
 from pipeline.datasets.listing import check_names, read_lines
-from pipeline.datasets.record import Dataset, Record, Split, validate
 from pipeline.errors import InputError
+from pipeline.packed.record import Dataset, Record, Split, validate
 from pipeline.params import DataParams
 
 CLASSES = (

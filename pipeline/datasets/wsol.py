@@ -15,8 +15,8 @@ import numpy as np
 from pipeline.datasets import photograph
 from pipeline.datasets.clipping import clip_overlapping
 from pipeline.datasets.listing import check_names, read_lines
-from pipeline.datasets.record import SPLITS, Dataset, Record, Split, validate
 from pipeline.errors import InputError
+from pipeline.packed.record import SPLITS, Dataset, Record, Split, validate
 from pipeline.params import DataParams
 
 _WHOLE = re.compile(r"-?[0-9]{1,9}")

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.datasets.record import Record
 from pipeline.errors import InputError
-from pipeline.localization.boxes import component_boxes, mean_threshold_box
-from pipeline.localization.maps import resize_map, to_levels
-from pipeline.localization.predictions import Prediction
+from pipeline.evaluation.localization.boxes import component_boxes, mean_threshold_box
+from pipeline.evaluation.localization.maps import resize_map, to_levels
+from pipeline.evaluation.localization.predictions import Prediction
+from pipeline.packed.record import Record
 from pipeline.reporting.figures import Panel
 
 COUNT = 6

@@ -1,37 +1,19 @@
 """Batches of training images, the same on any number of workers and devices."""
 
-import io
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pipeline.datasets.record import Record
-from pipeline.datasets.store import PackedSplit
+from pipeline.packed.pictures import Annotate, Window, to_tensor, warp
+from pipeline.packed.record import Record
+from pipeline.packed.store import PackedSplit
 from pipeline.params import InputParams
-
-
-def warp(
-    image: bytes, size: int, box: tuple[float, float, float, float] | None = None
-) -> Image.Image:
-    """Decode `image` and warp it, or its part `box` (x0, y0, x1, y1 in [0, 1]), to size x size."""
-    picture = Image.open(io.BytesIO(image)).convert("RGB")
-    width, height = picture.size
-    x0, y0, x1, y1 = box or (0.0, 0.0, 1.0, 1.0)
-    part = (x0 * width, y0 * height, x1 * width, y1 * height)
-    return picture.resize((size, size), Image.Resampling.BILINEAR, box=part, reducing_gap=2.0)
-
-
-def to_tensor(picture: Image.Image) -> Tensor:
-    """Return (3, H, W) uint8 of an RGB picture."""
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+from pipeline.processes import loaders
 
 
 def target_of(labels: tuple[int, ...], classes: int, task: str) -> Tensor:
@@ -39,35 +21,6 @@ def target_of(labels: tuple[int, ...], classes: int, task: str) -> Tensor:
     if task == "single":
         return torch.tensor(labels[0])
     return torch.zeros(classes).index_fill_(0, torch.tensor(labels, dtype=torch.long), 1.0)
-
-
-@dataclass(frozen=True)
-class Window:
-    """What a network's input shows of a picture: the part `crop`, mirrored if `flipped`.
-
-    Attributes:
-        crop: x0, y0, x1, y1 as shares of the picture's sides.
-    """
-
-    crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
-    flipped: bool = False
-
-    def boxes(self, boxes_xyxy: NDArray[np.float32], width: int, height: int) -> Tensor:
-        """Return boxes (n, 4) in px of a width x height picture as shares of the input's sides.
-
-        They are cut off at the edges, float32 in [0, 1]; a box outside the window has no area.
-        """
-        x0, y0, x1, y1 = self.crop
-        picture = np.array([width, height] * 2, dtype=np.float64)
-        shares = (boxes_xyxy / picture - [x0, y0] * 2) / ([x1 - x0, y1 - y0] * 2)
-        if self.flipped:
-            shares = np.array([1, 0, 1, 0]) + shares[:, [2, 1, 0, 3]] * [-1, 1, -1, 1]
-        return torch.from_numpy(shares.clip(0, 1).astype(np.float32))
-
-
-Annotate = Callable[[int, Record, Window], Any]
-"""(index, record, window) -> what an objective learns from: a tensor or a named tuple of tensors,
-of the same shapes for every record of a split."""
 
 
 class ClassTargets:
@@ -123,16 +76,11 @@ class ShuffledKeys(Sampler[tuple[int, int]]):
         return ((self.epoch, int(index)) for index in order)
 
 
-def workers() -> int:
-    """Return how many processes decode images: the machine's affair, never a parameter."""
-    return min(16, (os.cpu_count() or 1) - 1)
-
-
 def training_batches(
     split: PackedSplit, params: InputParams, seed: int, batch_size: int, annotate: Annotate
 ) -> tuple[DataLoader[tuple[Tensor, Any]], ShuffledKeys]:
     """Return batches of (images (B, 3, S, S) uint8, targets), and the sampler of their keys."""
     keys = ShuffledKeys(len(split), seed)
     images = AugmentedImages(split, params, seed, annotate)
-    loader = DataLoader(images, batch_size, sampler=keys, num_workers=workers(), drop_last=False)
+    loader = DataLoader(images, batch_size, sampler=keys, num_workers=loaders(), drop_last=False)
     return loader, keys

@@ -9,13 +9,14 @@ from accelerate import PartialState
 from accelerate.utils import set_seed
 from torch import nn
 
-from pipeline.datasets.store import PackedSplit
 from pipeline.files import atomic_path
 from pipeline.fingerprint import fingerprint
 from pipeline.models.backbones import Backbone
 from pipeline.models.weights import save_weights
+from pipeline.packed.pictures import Annotate
+from pipeline.packed.store import PackedSplit
 from pipeline.params import Params, Section, TrainParams
-from pipeline.training.batches import Annotate, ClassTargets
+from pipeline.training.batches import ClassTargets
 from pipeline.training.checkpoints import Checkpoints, History
 from pipeline.training.loop import train
 

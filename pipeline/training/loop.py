@@ -14,10 +14,11 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import MultiStepLR
 from tqdm import tqdm
 
-from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
+from pipeline.packed.pictures import Annotate
+from pipeline.packed.store import PackedSplit
 from pipeline.params import InputParams, TrainParams
-from pipeline.training.batches import Annotate, ClassTargets, training_batches
+from pipeline.training.batches import ClassTargets, training_batches
 from pipeline.training.checkpoints import Checkpoints, History
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks import box_sweep
 from benchmarks.box_sweep import IOUS, boxes, draw, rows
-from pipeline.localization.boxes import component_boxes
-from pipeline.localization.maps import to_levels
+from pipeline.evaluation.localization.boxes import component_boxes
+from pipeline.evaluation.localization.maps import to_levels
 
 
 @pytest.fixture(autouse=True)

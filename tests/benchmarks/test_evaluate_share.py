@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.evaluate_share import PARTS, Clock, images_of, measure, row
 from benchmarks.packing import table
-from pipeline.models import registry
+from pipeline.methods import registry
 from pipeline.models.backbones import Backbone
 from pipeline.models.weights import save_weights
 from pipeline.params import Params

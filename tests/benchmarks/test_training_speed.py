@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import training_speed
 from benchmarks.training_speed import Repeated, Speed, hours_table, speed_table, window_rates
-from pipeline.datasets.store import PackedSplit
+from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
 from stages.paths import split_folder
 from tests.conftest import REPOSITORY

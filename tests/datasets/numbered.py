@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.datasets.record import Dataset, Record, Split
 from pipeline.errors import InputError
+from pipeline.packed.record import Dataset, Record, Split
 
 Reader = Callable[[Sequence[int]], Iterator[Record]]
 CLASSES = ("a", "b", "c")

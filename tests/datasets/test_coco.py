@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pipeline.datasets import coco
-from pipeline.datasets.record import Dataset, Record
 from pipeline.errors import InputError
+from pipeline.packed.record import Dataset, Record
 from pipeline.params import Params
 from tests.datasets.layouts import write_json, write_tiny_coco
 

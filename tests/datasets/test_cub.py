@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.datasets import cub
-from pipeline.datasets.record import Dataset, Record
 from pipeline.errors import InputError
+from pipeline.packed.record import Dataset, Record
 from pipeline.params import Params
 
 

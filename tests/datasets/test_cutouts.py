@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from pipeline.datasets import cutouts
-from pipeline.datasets.record import Record, Task
 from pipeline.errors import InputError
+from pipeline.packed.record import Record, Task
 from pipeline.params import CutoutsParams, Params
 
 CLASSES = {"circle": "day", "square": "night", "wedge": "day"}

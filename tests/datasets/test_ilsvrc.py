@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from pipeline.datasets import ilsvrc
-from pipeline.datasets.record import Dataset, Record
 from pipeline.errors import InputError
+from pipeline.packed.record import Dataset, Record
 from pipeline.params import DataParams, Params
 from tests.datasets.layouts import BOX, SYNSETS, write_ilsvrc_annotation, write_tiny_ilsvrc
 

@@ -15,11 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.datasets import parts, shards
-from pipeline.datasets.packing import pack, workers
-from pipeline.datasets.record import Dataset, Record, Split
-from pipeline.datasets.store import PackedSplit
+from pipeline.datasets import parts
+from pipeline.datasets.packing import pack
 from pipeline.errors import InputError
+from pipeline.packed import shards
+from pipeline.packed.record import Dataset, Record, Split
+from pipeline.packed.store import PackedSplit
+from pipeline.processes import packers
 from tests.conftest import REPOSITORY
 from tests.datasets import numbered
 from tests.datasets.numbered import bad, calls, dataset, failing, killing, one_less, watched_in
@@ -127,10 +129,10 @@ def test_there_is_a_worker_for_each_core_that_this_process_may_use() -> None:
     allowed = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(allowed)})
-        assert workers() == 1
+        assert packers() == 1
     finally:
         os.sched_setaffinity(0, allowed)
-    assert workers() == len(allowed)
+    assert packers() == len(allowed)
 
 
 @pytest.mark.parametrize("empty", ["train", "test"])

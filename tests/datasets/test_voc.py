@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from pipeline.datasets import photograph, voc
-from pipeline.datasets.record import Dataset, Record
 from pipeline.errors import InputError
+from pipeline.packed.record import Dataset, Record
 from pipeline.params import Params
 from tests.pictures import voc_object, write_voc_image
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline.methods.bases.cam import ClassActivationNetwork
+from pipeline.methods.spg.network import SelfProducedGuidance, SpgPlain
+from pipeline.methods.spn.network import SoftProposalNetwork
 from pipeline.models.backbones import Backbone
-from pipeline.models.cam import ClassActivationNetwork
-from pipeline.models.spg import SelfProducedGuidance, SpgPlain
-from pipeline.models.spn import SoftProposalNetwork
 from pipeline.params import load
 from tests.conftest import REPOSITORY
 from tests.parameters import changed

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.datasets.record import Record
 from pipeline.errors import InputError
-from pipeline.localization.predictions import Prediction
+from pipeline.evaluation.localization.predictions import Prediction
+from pipeline.packed.record import Record
 from pipeline.reporting.examples import choose, multi_gallery, single_gallery
 
 CLASSES = ("bird", "fish")

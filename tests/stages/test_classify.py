@@ -5,7 +5,7 @@ import timm
 import torch
 
 from pipeline.errors import InputError
-from pipeline.localization.predictions import read_predictions
+from pipeline.evaluation.localization.predictions import read_predictions
 from pipeline.models.weights import save_weights
 from pipeline.training import loop
 from stages.classify import CLASSIFIERS, classify

@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
-from pipeline.localization.predictions import read_predictions
-from pipeline.models import registry
+from pipeline.evaluation.localization.predictions import read_predictions
+from pipeline.methods import registry
 from pipeline.models.backbones import Backbone
 from pipeline.models.weights import save_weights
+from pipeline.packed.store import PackedSplit
 from stages.evaluate import evaluate
 from tests.parameters import changed
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from pipeline.datasets.packing import pack
-from pipeline.datasets.record import SPLITS, Dataset, Split
-from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
-from pipeline.proposals.store import Proposals, write_proposals
+from pipeline.methods.bases.proposals import Proposals, write_proposals
+from pipeline.packed.record import SPLITS, Dataset, Split
+from pipeline.packed.store import PackedSplit
 from stages.evaluate_proposals import BACKBONES, evaluate_proposals
 from stages.propose import METHODS
 from tests.coloured_boxes import COLOURS, coloured_box

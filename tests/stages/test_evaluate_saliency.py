@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from pipeline.errors import InputError
-from pipeline.localization.saliency import methods
-from pipeline.models import registry
+from pipeline.methods import registry
 from pipeline.models.backbones import Backbone
 from pipeline.models.weights import save_weights
+from pipeline.saliency import methods
 from stages.evaluate import evaluate
 from stages.evaluate_saliency import evaluate_saliency
 from tests.parameters import changed

@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
-from pipeline.localization.predictions import Prediction, write_predictions
+from pipeline.evaluation.localization.predictions import Prediction, write_predictions
+from pipeline.evaluation.protocol.scores import SCORED_SPLITS
+from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
-from pipeline.protocol.scores import SCORED_SPLITS
 from pipeline.reporting.catalogue import TWINS
 from stages.evaluate_twins import evaluate_twins
 from stages.paths import predictions_file, scores_file, split_folder

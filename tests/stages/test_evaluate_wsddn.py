@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.datasets.record import SPLITS
-from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
+from pipeline.methods.bases.proposals import Proposals, write_proposals
+from pipeline.methods.wsddn import WeaklySupervisedDetector
 from pipeline.models.backbones import Backbone
 from pipeline.models.weights import save_weights
-from pipeline.models.wsddn import WeaklySupervisedDetector
-from pipeline.proposals.store import Proposals, write_proposals
+from pipeline.packed.record import SPLITS
+from pipeline.packed.store import PackedSplit
 from stages.evaluate_wsddn import evaluate_wsddn
 from stages.paths import proposals_file
 from tests.parameters import changed

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from pipeline.localization.predictions import read_predictions
+from pipeline.evaluation.localization.predictions import read_predictions
 from pipeline.params import MethodsParams
 from pipeline.reporting.figures import read_history
 from pipeline.reporting.tables import read_scores

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.datasets import parts
-from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
+from pipeline.packed.store import PackedSplit
 from stages.paths import split_folder
 from stages.preprocess import preprocess
 from tests.conftest import REPOSITORY

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
+from pipeline.methods.bases.proposals import StoredProposals
+from pipeline.methods.rpn import RegionProposer
 from pipeline.models.backbones import Backbone
-from pipeline.models.rpn import RegionProposer
 from pipeline.models.weights import save_weights
-from pipeline.proposals.store import StoredProposals
+from pipeline.packed.store import PackedSplit
 from stages.propose import METHODS, propose
 from tests.parameters import changed
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from pipeline.datasets.packing import pack
-from pipeline.datasets.record import Dataset, Record, Split
 from pipeline.errors import InputError
-from pipeline.localization.predictions import Prediction, write_predictions
+from pipeline.evaluation.localization.predictions import Prediction, write_predictions
+from pipeline.packed.record import Dataset, Record, Split
 from pipeline.reporting.catalogue import FURTHER, MODELS, TABLES
 from stages.paths import REPORTS, history_file, predictions_file, scores_file, split_folder
 from stages.tabulate import tabulate

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.errors import InputError
-from pipeline.models.registry import trained
+from pipeline.methods.registry import trained
 from pipeline.training import batches, loop
 from stages.train_cam import train_cam
 from stages.train_method import METHODS, train_method

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.models.registry import trained
+from pipeline.methods.registry import trained
 from stages.train_spg import train_spg
 from tests.parameters import changed
 

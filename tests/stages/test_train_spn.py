@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from pipeline.errors import InputError
-from pipeline.models.registry import trained
+from pipeline.methods.registry import trained
 from stages import run
 from stages.train_spn import train_spn
 from tests.parameters import changed
@@ -62,7 +62,7 @@ def test_a_picture_of_one_colour_does_not_stop_the_training(workspace, quick, mo
     def flat(self, images):
         return torch.ones(len(images), 16, 4, 4, requires_grad=True)
 
-    monkeypatch.setattr("pipeline.models.cam.ClassActivationNetwork.features", flat)
+    monkeypatch.setattr("pipeline.methods.bases.cam.ClassActivationNetwork.features", flat)
     train_spn(changed(quick, spn__differentiate_through_m=True), "multi")
     assert pd.read_csv(outs("spn_multi")[1])["loss"].notna().all()
 

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
-from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
-from pipeline.models.wsddn import trained
-from pipeline.proposals.store import Proposals, write_proposals
+from pipeline.methods.bases.proposals import Proposals, write_proposals
+from pipeline.methods.wsddn import trained
+from pipeline.packed.store import PackedSplit
 from pipeline.training import loop
 from stages.paths import proposals_file
 from stages.train_wsddn import train_wsddn

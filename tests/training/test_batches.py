@@ -7,17 +7,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pipeline.datasets.store import PackedSplit
+from pipeline.packed.pictures import Window, to_tensor, warp
+from pipeline.packed.store import PackedSplit
 from pipeline.training import batches
 from pipeline.training.batches import (
     AugmentedImages,
     ClassTargets,
     ShuffledKeys,
-    Window,
     target_of,
-    to_tensor,
     training_batches,
-    warp,
 )
 from tests.parameters import changed
 

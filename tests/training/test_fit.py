@@ -5,12 +5,12 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pipeline.errors import InputError
-from pipeline.models.cam import ClassActivationNetwork
-from pipeline.models.spg import SelfProducedGuidance
-from pipeline.models.spn import SoftProposalNetwork
+from pipeline.methods.bases.cam import ClassActivationNetwork
+from pipeline.methods.spg.network import SelfProducedGuidance
+from pipeline.methods.spg.objective import SelfProducedGuidanceObjective
+from pipeline.methods.spn.network import SoftProposalNetwork
+from pipeline.models.losses import Classification
 from pipeline.training.fit import fit
-from pipeline.training.guidance import SelfProducedGuidanceObjective
-from pipeline.training.losses import Classification
 from tests.parameters import changed
 
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.datasets.store import PackedSplit
 from pipeline.errors import InputError
+from pipeline.methods.bases.cam import ClassActivationNetwork
 from pipeline.models.backbones import Backbone
-from pipeline.models.cam import ClassActivationNetwork
+from pipeline.models.losses import Classification
+from pipeline.packed.store import PackedSplit
 from pipeline.training import batches, loop
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import NonFiniteLoss, learning_rates, train
-from pipeline.training.losses import Classification
 from tests.parameters import changed
 
 
@@ -85,7 +85,7 @@ def test_history_has_the_mean_of_each_term_per_epoch(run, network, monkeypatch):
         losses.append(loss.item())
         return loss
 
-    monkeypatch.setattr("pipeline.training.losses.classification_loss", recorded)
+    monkeypatch.setattr("pipeline.models.losses.classification_loss", recorded)
     history = run(Classification(network))
     means = [sum(losses[i : i + 3]) / 3 for i in (0, 3, 6)]
     assert [row["epoch"] for row in history] == [1, 2, 3]

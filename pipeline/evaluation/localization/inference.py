@@ -1,0 +1,143 @@
+"""Running a trained network over a packed split."""
+
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, StackDataset
+
+from pipeline.errors import InputError
+from pipeline.evaluation.localization.predictions import Prediction
+from pipeline.models.interface import Localization, Localizer
+from pipeline.packed.pictures import to_tensor, warp
+from pipeline.packed.record import Record
+from pipeline.packed.store import PackedSplit
+from pipeline.params import EvaluateParams, InputParams
+from pipeline.processes import loaders
+
+RANKED = 5
+"""On the single-label track maps are kept for the true class and this many top ones."""
+
+CROPS = 10
+"""Views of an image that its class scores are averaged over: five crops, and each mirrored."""
+
+
+class WholeImages(Dataset[Tensor]):
+    """Each image warped to the network's input, (3, S, S) uint8."""
+
+    def __init__(self, split: PackedSplit, size: int) -> None:
+        self.split, self.size = split, size
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return to_tensor(warp(self.split[index].image, self.size))
+
+
+def ten_crops(images: Tensor, size: int) -> Tensor:
+    """Cut images (B, 3, F, F) into four corners and centre, and mirror them: (B, 10, 3, S, S)."""
+    far = images.shape[-1] - size
+    corners = [(0, 0), (0, far), (far, 0), (far, far), (far // 2, far // 2)]
+    crops = torch.stack([images[..., y : y + size, x : x + size] for y, x in corners], dim=1)
+    return torch.cat([crops, crops.flip(4)], dim=1)
+
+
+@torch.inference_mode()
+def predict(
+    network: nn.Module, split: PackedSplit, params: InputParams, protocol: EvaluateParams
+) -> Iterator[Prediction]:
+    """Yield the prediction of each image of `split`, in order.
+
+    Maps come from the whole image. On the single-label track scores are softmax probabilities,
+    with `ten_crop` their mean over ten crops (SPG Sec. 3.3), and maps are kept for the label and
+    the top classes; on the multi-label track scores are logits and maps are kept for all classes
+    of test images, and for the labels of others, which is what CorLoc needs.
+
+    Raises:
+        InputError: a score or map is not finite; names the image.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = network.eval().to(device)
+    localizer = cast(Localizer, network)
+    many = protocol.ten_crop and split.task == "single"
+    sizes = (params.size, params.size + params.margin) if many else (params.size,)
+    # One loader for both sizes. Crops are cut on the device: they would take eight times the memory
+    # on their way from the processes that decode.
+    images = StackDataset(*(WholeImages(split, size) for size in sizes))
+    records = iter(split)
+    for whole, *larger in DataLoader(images, protocol.batch_size, num_workers=loaders()):
+        found = localizer.localize(whole.to(device))
+        if many:
+            scores = crop_probabilities(network, larger[0].to(device), params.size)
+        else:
+            scores = own_scores(found.logits, split.task)
+        yield from _predictions(list(islice(records, len(whole))), split, scores, found)
+
+
+def own_scores(logits: Tensor, task: str) -> Tensor:
+    """Return softmax probabilities (B, C) for task "single", the logits otherwise."""
+    return logits.softmax(1) if task == "single" else logits
+
+
+def crop_probabilities(network: nn.Module, images: Tensor, size: int) -> Tensor:
+    """Return the mean softmax (B, C) over ten crops of images (B, 3, F, F).
+
+    A pass takes the crops of a tenth of the images, and so about as much memory as whole images do.
+    """
+    parts = images.split(max(1, len(images) // CROPS))
+    means = []
+    for part in parts:
+        probabilities = network(ten_crops(part, size).flatten(0, 1)).softmax(1)
+        means.append(probabilities.unflatten(0, (-1, CROPS)).mean(1))
+    return torch.cat(means)
+
+
+def _predictions(
+    records: list[Record], split: PackedSplit, scores: Tensor, found: Localization
+) -> Iterator[Prediction]:
+    """Yield the predictions of a batch, which leaves the device in one piece."""
+    kept = _kept_classes(records, scores, split)
+    counts = [len(classes) for classes in kept]
+    rows = torch.arange(len(kept)).repeat_interleave(torch.tensor(counts))
+    classes = torch.tensor(list(chain(*kept)), dtype=torch.long)
+    chosen = found.response_maps[rows.to(scores.device), classes.to(scores.device)]
+    maps = np.split(_array(chosen), np.cumsum(counts)[:-1])
+    values = _array(scores)
+    proposals = None if found.proposal_maps is None else _array(found.proposal_maps)
+    guidance = {name: _array(branch) for name, branch in found.guidance.items()}
+    for row, record in enumerate(records):
+        prediction = Prediction(
+            id=record.id,
+            split=split.split,
+            scores=values[row],
+            map_classes=np.array(kept[row], dtype=np.int64),
+            maps=maps[row],
+            proposal_map=None if proposals is None else proposals[row],
+            guidance={name: branch[row] for name, branch in guidance.items()},
+        )
+        if not (np.isfinite(prediction.scores).all() and np.isfinite(prediction.maps).all()):
+            raise InputError(
+                f"image {record.id} ({split.split}): the network gives values that are not finite; "
+                "its weights are damaged or diverged: train it again at lower learning rates"
+            )
+        yield prediction
+
+
+def _array(values: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = values.float().cpu().numpy()
+    return array
+
+
+def _kept_classes(records: list[Record], scores: Tensor, split: PackedSplit) -> list[list[int]]:
+    """Return the classes whose maps are kept, ascending, for each image of a batch."""
+    count = scores.shape[1]
+    if split.task == "multi":
+        everything = split.split == "test"
+        return [list(range(count)) if everything else list(record.labels) for record in records]
+    best = scores.topk(min(RANKED, count)).indices.tolist()
+    return [sorted({*top, *r.labels}) for top, r in zip(best, records, strict=True)]

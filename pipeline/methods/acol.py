@@ -1,0 +1,74 @@
+"""Adversarial Complementary Learning (ACoL, Zhang et al., CVPR 2018)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.methods.spg.guidance import normalise_maps
+from pipeline.methods.spg.network import SpgPlain, convolution
+from pipeline.models.backbones import Backbone
+from pipeline.models.interface import Localization
+from pipeline.params import AcolParams, SpgParams
+
+
+class ComplementaryMaps(NamedTuple):
+    """Class maps (B, C, h, w) of the classifiers A and B, unbounded."""
+
+    a: Tensor
+    b: Tensor
+
+
+class ComplementaryNetwork(SpgPlain):
+    """Backbone and two classifiers alike: B sees what A's map of the class leaves (ACoL Sec. 3.2).
+
+    A is SPG-plain, and starts from the same weights. Class scores are those of A alone, as in the
+    release (github.com/xiaomengyc/ACoL, exper/val_frame.py).
+    """
+
+    def __init__(
+        self, backbone: Backbone, classes: int, params: SpgParams, erasing: AcolParams
+    ) -> None:
+        super().__init__(backbone, classes, params)
+        self.b = nn.Sequential(
+            convolution(backbone.channels[-1], params.channels),
+            convolution(params.channels, params.channels),
+        )
+        self.b4 = nn.Conv2d(params.channels, classes, 1)
+        self.erase_above = erasing.erase_above
+
+    def complementary(self, images: Tensor, targets: Tensor | None = None) -> ComplementaryMaps:
+        """Return both classifiers' maps of images (B, 3, S, S) uint8.
+
+        Args:
+            targets: (B,) the class of each image whose map in A tells what B does not see; without
+                them A's best class, of equal ones the first.
+        """
+        features = self.backbone(images)[-1]
+        a = self.a4(self.a(features))
+        chosen = a.mean((2, 3)).argmax(1) if targets is None else targets
+        attention = a[torch.arange(len(a)), chosen]
+        return ComplementaryMaps(a, self.b4(self.b(erase(features, attention, self.erase_above))))
+
+    def localize(self, images: Tensor) -> Localization:
+        """Return A's scores and, cell by cell, the larger of A's and B's maps scaled to [0, 1].
+
+        One pass gives B's maps of all classes: of what A's best class leaves. The release erases
+        the label's region instead, which a test must not know.
+        """
+        maps = self.complementary(images)
+        return Localization(maps.a.mean((2, 3)), torch.maximum(*map(_normalise, maps)))
+
+
+def erase(features: Tensor, attention: Tensor, above: float) -> Tensor:
+    """Return features (B, K, h, w) with 0 where the map (B, h, w), scaled to [0, 1], is > `above`.
+
+    A constant map erases nothing. No gradient passes through the map.
+    """
+    kept = normalise_maps(attention) <= above
+    return features * kept[:, None]
+
+
+def _normalise(maps: Tensor) -> Tensor:
+    """Scale each map of (B, C, h, w) to [0, 1]."""
+    return normalise_maps(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])

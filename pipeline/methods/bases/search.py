@@ -1,0 +1,48 @@
+"""Proposals of methods that look at one image alone and learn nothing."""
+
+from collections.abc import Callable, Iterator
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from pipeline.evaluation.localization.boxes import Boxes
+from pipeline.methods.bases.proposals import Proposals
+from pipeline.packed.record import Record
+from pipeline.packed.store import PackedSplit
+from pipeline.processes import packers
+
+Method = Callable[[NDArray[np.uint8]], tuple[Boxes, NDArray[np.float32]]]
+"""RGB image (H, W, 3) -> boxes (n, 4) in its pixels, half-open, and scores (n,), best first."""
+
+
+def search(split: PackedSplit, method: Method) -> Iterator[Proposals]:
+    """Yield the proposals of each image of `split`, in order, from as many processes as cores.
+
+    `method` must be picklable. Memory does not grow with the number of images.
+    """
+    found = DataLoader(_Searched(split, method), batch_size=None, num_workers=packers())
+    yield from tqdm(found, desc=f"{split.name}, {split.split}", unit=" images", disable=None)
+
+
+class _Searched(Dataset[Proposals]):
+    def __init__(self, split: PackedSplit, method: Method) -> None:
+        self.split, self.method = split, method
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, index: int) -> Proposals:
+        record = self.split[index]
+        boxes, scores = self.method(image := decode(record))
+        height, width = image.shape[:2]
+        scale = np.array([record.width / width, record.height / height] * 2)
+        return Proposals(record.id, self.split.split, (boxes * scale).astype(np.float32), scores)
+
+
+def decode(record: Record) -> NDArray[np.uint8]:
+    """Return the record's picture as it is stored, RGB (H, W, 3)."""
+    return np.asarray(Image.open(BytesIO(record.image)).convert("RGB"))

@@ -1,0 +1,1 @@
+"""Self-produced Guidance (Zhang et al., ECCV 2018)."""

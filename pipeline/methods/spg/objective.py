@@ -1,0 +1,61 @@
+"""The objective of Self-produced Guidance (SPG Sec. 3.2, Algorithm 1)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline.methods.spg.guidance import (
+    add_missing_foreground,
+    guidance_masks,
+    masked_cross_entropy,
+    normalise_maps,
+)
+from pipeline.methods.spg.network import GuidedMaps, SelfProducedGuidance
+from pipeline.models.losses import classification_loss
+from pipeline.params import MaskThresholds, SpgParams
+
+
+class SelfProducedGuidanceObjective(nn.Module):
+    """Cross-entropy plus the guidance losses of B2, B1 and C, all of weight 1 (SPG Algorithm 1).
+
+    The guidance losses join after `warmup_epochs`, when attention maps are worth learning from.
+    """
+
+    def __init__(self, network: SelfProducedGuidance, params: SpgParams) -> None:
+        super().__init__()
+        self.network, self.params = network, params
+
+    def forward(self, images: Tensor, targets: Tensor, epoch: int) -> dict[str, Tensor]:
+        """Return the named loss terms, scalars to be summed, of a batch in `epoch` (from 0)."""
+        if epoch < self.params.warmup_epochs:
+            return {"classification": classification_loss(self.network(images), targets)}
+        maps = self.network.guided(images)
+        terms = {"classification": classification_loss(maps.attention.mean((2, 3)), targets)}
+        return terms | self.guidance(maps, targets, images.shape[2])
+
+    def guidance(self, maps: GuidedMaps, targets: Tensor, size: int) -> dict[str, Tensor]:
+        """Return the losses of the branches, with all maps at `size` x `size`."""
+        chosen = maps.attention[torch.arange(len(targets)), targets].detach()
+        b1, b2 = upsample(maps.b1, size), upsample(maps.b2, size)
+        p1, p2 = torch.sigmoid(b1.detach()), torch.sigmoid(b2.detach())
+        seeds = self.masks(normalise_maps(upsample(chosen, size)), self.params)
+        b1_masks = self.masks(p2, self.params.b1) if self.params.cascade else seeds
+        losses = {"b2": masked_cross_entropy(b2, seeds), "b1": masked_cross_entropy(b1, b1_masks)}
+        if maps.c is not None:
+            fused = self.masks((p1 + p2) / 2, self.params.c)
+            losses["c"] = masked_cross_entropy(upsample(maps.c, size), fused)
+        return losses
+
+    def masks(self, maps: Tensor, thresholds: MaskThresholds) -> Tensor:
+        """Return the masks of maps (B, H, W) in [0, 1], those with too little foreground rescued.
+
+        The released code rescues the masks of every branch, the paper none (`min_foreground: 0`).
+        """
+        masks = guidance_masks(maps, thresholds)
+        return add_missing_foreground(masks, maps, self.params.min_foreground, self.params.fallback)
+
+
+def upsample(maps: Tensor, size: int) -> Tensor:
+    """Resize maps (B, h, w) bilinearly to (B, size, size)."""
+    resized = F.interpolate(maps[:, None], (size, size), mode="bilinear", align_corners=False)
+    return resized[:, 0]

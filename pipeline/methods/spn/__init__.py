@@ -1,0 +1,1 @@
+"""Soft Proposal Networks (Zhu et al., ICCV 2017)."""

@@ -1,0 +1,1 @@
+"""The packed store: annotated pictures as every stage after `preprocess` reads them."""

@@ -1,0 +1,104 @@
+"""The packed store: a folder per split with its records in shards and an index of them."""
+
+import hashlib
+import operator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+from typing import overload
+
+from pydantic import BaseModel, ValidationError
+
+from pipeline.errors import InputError
+from pipeline.files import write_json
+from pipeline.packed.record import Record, Task
+from pipeline.packed.shards import Shard, ShardReader
+
+_INDEX = "index.json"
+_OPEN_SHARDS = 16
+
+
+class Index(BaseModel, frozen=True, extra="forbid"):
+    """The content of index.json: whose split it is, and its shards in the order of the records."""
+
+    name: str
+    task: Task
+    classes: tuple[str, ...]
+    split: str
+    shards: tuple[Shard, ...]
+
+    def write(self, folder: Path) -> None:
+        """Write the index of the shards in `folder`: the last step of packing a split."""
+        write_json(folder / _INDEX, self.model_dump())
+
+
+class PackedSplit(Sequence[Record]):
+    """The records of one packed split; each is read when it is asked for, from a memory map.
+
+    Opening it looks at the index and at the sizes of the shards alone. Cheap to send to another
+    process, where it is opened anew; may be used on both sides of a fork.
+
+    Attributes:
+        name, task, classes: those of the data set.
+        split: `train`, `val` or `test`.
+        digest: a hash of the index, and so of all records.
+
+    Raises:
+        InputError: the folder, its index or a shard is missing, foreign or truncated.
+    """
+
+    name: str
+    task: Task
+    classes: tuple[str, ...]
+    split: str
+    digest: str
+
+    def __init__(self, folder: Path) -> None:
+        index, self.digest = _read_index(folder / _INDEX)
+        for shard in index.shards:
+            shard.check(folder)
+        self.name, self.task, self.classes = index.name, index.task, index.classes
+        self.split = index.split
+        self._folder, self._shards = folder, index.shards
+        self._ends = list(accumulate(shard.rows for shard in index.shards))
+        self._reader = lru_cache(_OPEN_SHARDS)(self._open)
+
+    def __reduce__(self) -> tuple[Callable[[Path], "PackedSplit"], tuple[Path]]:
+        return PackedSplit, (self._folder,)
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __iter__(self) -> Iterator[Record]:
+        return (self[index] for index in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | list[Record]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        position = range(len(self))[operator.index(index)]
+        number = bisect_right(self._ends, position)
+        first = self._ends[number] - self._shards[number].rows
+        return self._reader(number).read(position - first)
+
+    def _open(self, number: int) -> ShardReader:
+        shard = self._shards[number]
+        return ShardReader(self._folder / shard.file, shard.rows)
+
+
+def _read_index(path: Path) -> tuple[Index, str]:
+    """Return the index and the hash of its file."""
+    try:
+        content = path.read_bytes()
+        return Index.model_validate_json(content), hashlib.sha256(content).hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{path}: not found; run `dvc repro preprocess`") from None
+    except ValidationError:
+        raise InputError(
+            f"{path}: not the index of a packed split; run `dvc repro preprocess`"
+        ) from None

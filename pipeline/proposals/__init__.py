@@ -1,1 +1,0 @@
-"""Boxes that may hold an object, of methods that propose them: SPN Table 1."""

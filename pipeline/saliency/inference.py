@@ -1,0 +1,55 @@
+"""Saliency maps of a packed split, beside the class scores that the network gave before."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from pipeline.evaluation.localization.inference import WholeImages
+from pipeline.evaluation.localization.predictions import Prediction
+from pipeline.evaluation.metrics.pointing import pointing_classes
+from pipeline.packed.record import Record, Task
+from pipeline.packed.store import PackedSplit
+from pipeline.params import Params, SaliencyMethod
+from pipeline.processes import loaders
+from pipeline.saliency.methods import saliency_maps
+
+ASKED: Mapping[Task, Callable[[Record], Sequence[int]]] = {
+    "multi": lambda record: pointing_classes(record.box_labels, record.difficult).tolist(),
+    "single": lambda record: record.labels,
+}
+"""The classes whose maps the protocol looks at: those it points at, or the true one."""
+
+
+def with_saliency(
+    pairs: Iterable[tuple[Prediction, Record]],
+    split: PackedSplit,
+    network: nn.Module,
+    method: SaliencyMethod,
+    params: Params,
+) -> Iterator[tuple[Prediction, Record]]:
+    """Yield the predictions with saliency maps of the classes asked of each image, and the records.
+
+    Maps are made from whole images, a batch at a time, and are not kept.
+
+    Args:
+        pairs: the network's predictions of `split` and their records, in its order.
+
+    Raises:
+        InputError: as the method; predictions of other images.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = network.to(device)
+    rows, images = iter(pairs), WholeImages(split, params.input.size)
+    for batch in DataLoader(images, params.evaluate.batch_size, num_workers=loaders()):
+        chosen = list(islice(rows, len(batch)))
+        asked = [ASKED[split.task](record) for _, record in chosen]
+        found = saliency_maps(network, batch.to(device), asked, method, params.saliency)
+        for (prediction, record), classes, maps in zip(chosen, asked, found, strict=True):
+            labels = np.array(classes, dtype=np.int64)
+            yield replace(prediction, map_classes=labels, maps=maps.numpy()), record
+    yield from rows

@@ -1,0 +1,145 @@
+import pytest
+import torch
+
+from pipeline.methods.spg.guidance import guidance_masks, masked_cross_entropy, normalise_maps
+from pipeline.methods.spg.network import GuidedMaps, SelfProducedGuidance
+from pipeline.methods.spg.objective import SelfProducedGuidanceObjective, upsample
+from pipeline.models.backbones import Backbone
+from tests.parameters import changed
+
+CLASSES, SIZE = 3, 16
+TARGETS = torch.tensor([0, 2])
+
+
+@pytest.fixture
+def objective(quick):
+    """Build the objective with other parameters of spg."""
+
+    def make(**values):
+        plain = {"delta_h": 0.7, "delta_l": 0.1, "min_foreground": 0, "warmup_epochs": 2} | values
+        chosen = changed(quick, **{f"spg__{key}": value for key, value in plain.items()})
+        torch.manual_seed(0)
+        network = SelfProducedGuidance(Backbone(chosen.backbone), CLASSES, chosen.spg)
+        return SelfProducedGuidanceObjective(network, chosen.spg)
+
+    return make
+
+
+@pytest.fixture
+def maps():
+    """Maps of two images as the network would give them, to be differentiated."""
+    generator = torch.Generator().manual_seed(1)
+
+    def noise(*shape):
+        return (3 * torch.randn(shape, generator=generator)).requires_grad_()
+
+    return GuidedMaps(noise(2, CLASSES, 4, 4), noise(2, 8, 8), noise(2, 4, 4), noise(2, 4, 4))
+
+
+def seeds_of(objective, maps):
+    chosen = torch.stack([maps.attention[0, 0], maps.attention[1, 2]])
+    return guidance_masks(normalise_maps(upsample(chosen.detach(), SIZE)), objective.params)
+
+
+def test_warm_up_has_the_classification_term_alone(objective):
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    trained = objective(warmup_epochs=2)
+    names = [list(trained(images, TARGETS, epoch)) for epoch in range(4)]
+    assert names[:2] == [["classification"]] * 2
+    assert names[2:] == [["classification", "b2", "b1", "c"]] * 2
+    assert list(objective(warmup_epochs=0, with_c=False)(images, TARGETS, 0)) == [
+        "classification",
+        "b2",
+        "b1",
+    ]
+
+
+def test_the_classification_term_is_the_same_with_guidance(objective):
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    trained = objective(warmup_epochs=1)
+    alone, guided = trained(images, TARGETS, 0), trained(images, TARGETS, 1)
+    torch.testing.assert_close(alone["classification"], guided["classification"])
+
+
+def test_b2_learns_the_seeds_of_the_labels_attention(objective, maps):
+    trained = objective()
+    expected = masked_cross_entropy(upsample(maps.b2, SIZE), seeds_of(trained, maps))
+    torch.testing.assert_close(trained.guidance(maps, TARGETS, SIZE)["b2"], expected)
+
+
+def test_in_the_cascade_b1_learns_from_b2(objective, maps):
+    trained = objective(cascade=True)
+    masks = guidance_masks(upsample(maps.b2, SIZE).sigmoid(), trained.params.b1)
+    expected = masked_cross_entropy(upsample(maps.b1, SIZE), masks)
+    torch.testing.assert_close(trained.guidance(maps, TARGETS, SIZE)["b1"], expected)
+
+
+def test_without_the_cascade_b1_learns_the_seeds(objective, maps):
+    trained = objective(cascade=False)
+    expected = masked_cross_entropy(upsample(maps.b1, SIZE), seeds_of(trained, maps))
+    torch.testing.assert_close(trained.guidance(maps, TARGETS, SIZE)["b1"], expected)
+
+
+def test_c_learns_from_the_mean_of_b1_and_b2(objective, maps):
+    trained = objective()
+    fused = (upsample(maps.b1, SIZE).sigmoid() + upsample(maps.b2, SIZE).sigmoid()) / 2
+    expected = masked_cross_entropy(upsample(maps.c, SIZE), guidance_masks(fused, trained.params.c))
+    torch.testing.assert_close(trained.guidance(maps, TARGETS, SIZE)["c"], expected)
+
+
+@pytest.mark.parametrize("cascade", [True, False])
+@pytest.mark.parametrize("branch", ["b1", "b2", "c"])
+def test_a_guidance_loss_moves_its_own_branch_alone(objective, maps, branch, cascade):
+    objective(cascade=cascade).guidance(maps, TARGETS, SIZE)[branch].backward()
+    moved = [name for name, map_ in vars(maps).items() if map_.grad is not None]
+    assert moved == [branch]
+    assert vars(maps)[branch].grad.abs().sum() > 0
+
+
+def test_maps_of_other_classes_give_no_guidance(objective, maps):
+    trained = objective()
+    before = trained.guidance(maps, TARGETS, SIZE)
+    with torch.no_grad():
+        maps.attention[0, 1:] += 5
+        maps.attention[1, :2] *= -3
+    assert trained.guidance(maps, TARGETS, SIZE) == before
+
+
+def test_an_image_without_seeds_is_rescued_by_the_fallback(objective):
+    attention = torch.ones(1, SIZE, SIZE)
+    attention[0, 0, 0], attention[0, :, 8:] = 0, 0.5
+    without = objective(delta_h=0.4, min_foreground=0)
+    assert (without.masks(attention * 0.3, without.params) == 1).sum() == 0
+    rescuing = objective(delta_h=0.4, min_foreground=1, fallback=0.7)
+    rescued = rescuing.masks(attention * 0.3, rescuing.params)
+    assert torch.equal(rescued[0] == 1, attention[0] == 1)
+
+
+@pytest.mark.parametrize("branch", ["b1", "c"])
+def test_targets_of_b1_and_c_are_rescued_too(objective, maps, branch):
+    def loss(fewest):
+        return objective(min_foreground=fewest, fallback=0.9).guidance(maps, TARGETS, SIZE)[branch]
+
+    # Sigmoids of 0.5 at most have no pixel above the thresholds of B1 and C.
+    with torch.no_grad():
+        maps.b1[:], maps.b2[:] = -maps.b1.abs(), -maps.b2.abs()
+    assert loss(0) != loss(SIZE * SIZE)
+
+
+def test_the_objective_trains_every_branch(objective):
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    trained = objective(warmup_epochs=0)
+    terms = trained(images, TARGETS, 0)
+    torch.stack(list(terms.values())).sum().backward()
+    added = {n for n, p in trained.network.named_parameters() if not n.startswith("backbone")}
+    moved = {n for n in added if trained.network.get_parameter(n).grad is not None}
+    assert moved == added
+    assert all(trained.network.get_parameter(n).grad.isfinite().all() for n in moved)
+
+
+def test_upsampling_keeps_constants_and_means():
+    maps = torch.stack([torch.full((4, 4), 3.0), torch.arange(16.0).reshape(4, 4)])
+    resized = upsample(maps, SIZE)
+    assert resized.shape == (2, SIZE, SIZE)
+    assert torch.equal(resized[0], torch.full((SIZE, SIZE), 3.0))
+    torch.testing.assert_close(resized[1].mean(), maps[1].mean())
