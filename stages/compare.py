@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from functools import partial
 
-from pipeline.evaluation.answers import stored_maps
 from pipeline.evaluation.localization.predictions import EVALUATE, read_predictions
 from pipeline.evaluation.protocol.differences import differences
 from pipeline.evaluation.protocol.estimates import Figures, Judged
+from pipeline.evaluation.protocol.pairs import stored_pairs
 from pipeline.evaluation.protocol.ranking import Ranker, ranked_scores
 from pipeline.evaluation.protocol.scores import SCORED_SPLITS, judge
 from pipeline.files import write_json
@@ -39,14 +39,14 @@ def judged(model: str, params: Params) -> Sequence[Judged]:
     """Return the figures of a model, from its stored predictions."""
     track = MODELS[model].track
     splits = {name: PackedSplit(split_folder(track, name)) for name in SCORED_SPLITS[track]}
-    pairs = {name: stored_maps(predictions_file(model), own) for name, own in splits.items()}
+    pairs = {name: stored_pairs(predictions_file(model), own) for name, own in splits.items()}
     return judge(pairs, splits["test"].classes, params, track)
 
 
 def ranking(params: Params) -> dict[str, Figures]:
     """Return the scores of SPG's boxes by `spg+<ranker>`."""
     pairs = {
-        name: stored_maps(predictions_file("spg"), PackedSplit(split_folder("single", name)))
+        name: stored_pairs(predictions_file("spg"), PackedSplit(split_folder("single", name)))
         for name in ("test", params.evaluate.threshold_from)
     }
     test, tuning = pairs["test"], pairs[params.evaluate.threshold_from]

@@ -1,6 +1,6 @@
 """Stage `evaluate_proposals`: boxes that one method proposes without learning, and their scores."""
 
-from pipeline.evaluation.answers import proposal_scores
+from pipeline.evaluation.protocol.proposal_scores import proposal_scores
 from pipeline.files import write_json
 from pipeline.methods import registry
 from pipeline.methods.bases.search import search

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from pipeline.evaluation.answers import stored_maps
 from pipeline.evaluation.protocol.estimates import Figures
 from pipeline.evaluation.protocol.multi_label import pointing_figures
-from pipeline.evaluation.protocol.pairs import Pairs
+from pipeline.evaluation.protocol.pairs import Pairs, stored_pairs
 from pipeline.evaluation.protocol.scores import scores_of
 from pipeline.files import write_json
 from pipeline.methods import registry
@@ -38,7 +37,7 @@ def evaluate_saliency(params: Params, track: Task) -> None:
     """
     cam = registry.find(f"cam_{track}", params)
     stored = {
-        name: stored_maps(predictions_file(cam.name), PackedSplit(split_folder(track, name)))
+        name: stored_pairs(predictions_file(cam.name), PackedSplit(split_folder(track, name)))
         for name in ("test", params.evaluate.threshold_from)
     }
     test = stored["test"].split

@@ -6,26 +6,18 @@ or `propose` (boxes of anything).
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from pipeline.errors import InputError
 from pipeline.evaluation.localization.inference import predict
-from pipeline.evaluation.localization.predictions import (
-    Prediction,
-    read_predictions,
-    write_predictions,
-)
-from pipeline.evaluation.metrics.average_precision import mean_of_defined
-from pipeline.evaluation.protocol.energy_map import object_energies
-from pipeline.evaluation.protocol.estimates import Figures, estimate
-from pipeline.evaluation.protocol.pairs import StoredPairs
+from pipeline.evaluation.localization.predictions import write_predictions
+from pipeline.evaluation.protocol.estimates import Figures
+from pipeline.evaluation.protocol.pairs import stored_pairs
+from pipeline.evaluation.protocol.proposal_scores import proposal_scores
 from pipeline.evaluation.protocol.region_scores import region_scores
 from pipeline.evaluation.protocol.scores import SCORED_SPLITS, scores_of
 from pipeline.packed.proposals import Proposals, StoredProposals, write_proposals
@@ -73,18 +65,9 @@ def _write_maps(path: Path, network: Any, splits: Splits, folder: Path, params: 
 
 def _judge_maps(path: Path, network: Any, splits: Splits, params: Params) -> Figures:
     test = splits["test"]
-    pairs = {name: stored_maps(path, split) for name, split in splits.items()}
+    pairs = {name: stored_pairs(path, split) for name, split in splits.items()}
     control = getattr(network, "control_maps", None)
     return scores_of(pairs, test.classes, params, test.task, control)
-
-
-def stored_maps(path: Path, split: PackedSplit) -> StoredPairs:
-    """Return the predictions in `path` beside the records of `split`; read when asked for."""
-
-    def read() -> Iterator[Prediction]:
-        return read_predictions(path, split.split)
-
-    return StoredPairs(read, split)
 
 
 def _write_detections(
@@ -111,23 +94,6 @@ def _write_proposals(
 
 def _judge_proposals(path: Path, network: Any, splits: Splits, params: Params) -> Figures:
     return proposal_scores(path, splits["test"], params)
-
-
-def proposal_scores(path: Path, test: PackedSplit, params: Params) -> Figures:
-    """Return the Object Energy of stored proposals, the mean over test images with objects.
-
-    Raises:
-        InputError: foreign or damaged proposals, or no test image with an object.
-    """
-    energies = object_energies(StoredProposals(path, "test"), test)
-    if np.isnan(energies).all():
-        raise InputError(
-            f"{test.name}: none of {len(test)} test image(s) has a box, which Object Energy is "
-            "judged on: check the lists and annotations of the data set"
-        )
-    mean = partial(mean_of_defined, energies)
-    figures = estimate(lambda weights: {"object_energy": mean(weights)}, len(test), params)
-    return {"n": {"test": len(test)}} | figures
 
 
 ANSWERS = (
