@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from pipeline.evaluation.localization.inference import WholeImages
 from pipeline.evaluation.localization.predictions import Prediction
 from pipeline.evaluation.metrics.pointing import pointing_classes
+from pipeline.packed.pictures import WholeImages
 from pipeline.packed.record import Record, Task
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params, SaliencyMethod

@@ -1,9 +1,9 @@
 import pytest
 import torch
+from pipeline.methods.acol_objective import ComplementaryObjective
 from torch.nn import functional as F
 
 from pipeline.methods.acol import ComplementaryNetwork
-from pipeline.methods.acol_objective import ComplementaryObjective
 from pipeline.models.backbones import Backbone
 
 

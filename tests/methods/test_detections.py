@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 import torch
+from pipeline.methods.detections import detect
 from torch import nn
 
 from pipeline.errors import InputError
 from pipeline.methods import detections
-from pipeline.methods.bases.proposals import Proposals
-from pipeline.methods.detections import detect
 from pipeline.methods.wsddn import WeaklySupervisedDetector
 from pipeline.models.backbones import Backbone
+from pipeline.packed.proposals import Proposals
 from pipeline.packed.store import PackedSplit
 from tests.parameters import changed
 

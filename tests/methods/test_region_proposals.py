@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pipeline.methods.region_proposals import region_proposals
 from torch import nn
 
-from pipeline.methods.region_proposals import region_proposals
 from pipeline.packed.store import PackedSplit
 from tests.parameters import changed
 

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pipeline.methods.rpn_objective import MOST_OBJECTS, Objects, RegionProposal, objects_of
 from torch import nn
 
 from pipeline.methods.rpn import RegionProposer
-from pipeline.methods.rpn_objective import MOST_OBJECTS, Objects, RegionProposal, objects_of
 from pipeline.packed.pictures import Window
 from pipeline.packed.store import PackedSplit
 from pipeline.training import batches, loop

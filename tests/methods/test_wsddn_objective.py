@@ -4,11 +4,6 @@ from math import log
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
-from pipeline.errors import InputError
-from pipeline.methods.bases.proposals import Proposals
-from pipeline.methods.wsddn import Regions
 from pipeline.methods.wsddn_objective import (
     RegionAnnotation,
     RegionClassification,
@@ -17,7 +12,12 @@ from pipeline.methods.wsddn_objective import (
     log_loss,
     regions_of,
 )
+from torch import nn
+
+from pipeline.errors import InputError
+from pipeline.methods.wsddn import Regions
 from pipeline.packed.pictures import Window
+from pipeline.packed.proposals import Proposals
 from pipeline.packed.store import PackedSplit
 from pipeline.training import batches
 from pipeline.training.batches import training_batches

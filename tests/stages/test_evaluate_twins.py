@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stages.evaluate_twins import evaluate_twins
 
 from pipeline.errors import InputError
 from pipeline.evaluation.localization.predictions import Prediction, write_predictions
@@ -10,7 +11,6 @@ from pipeline.evaluation.protocol.scores import SCORED_SPLITS
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
 from pipeline.reporting.catalogue import TWINS
-from stages.evaluate_twins import evaluate_twins
 from stages.paths import predictions_file, scores_file, split_folder
 from tests.parameters import changed
 

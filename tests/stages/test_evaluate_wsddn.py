@@ -4,15 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from stages.evaluate_wsddn import evaluate_wsddn
 
 from pipeline.errors import InputError
-from pipeline.methods.bases.proposals import Proposals, write_proposals
 from pipeline.methods.wsddn import WeaklySupervisedDetector
 from pipeline.models.backbones import Backbone
 from pipeline.models.weights import save_weights
+from pipeline.packed.proposals import Proposals, write_proposals
 from pipeline.packed.record import SPLITS
 from pipeline.packed.store import PackedSplit
-from stages.evaluate_wsddn import evaluate_wsddn
 from stages.paths import proposals_file
 from tests.parameters import changed
 

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+from stages.off import score_nothing, switched_off, train_nothing
 
 from pipeline.evaluation.localization.predictions import read_predictions
 from pipeline.params import MethodsParams
 from pipeline.reporting.figures import read_history
 from pipeline.reporting.tables import read_scores
-from stages.off import score_nothing, switched_off, train_nothing
 from tests.parameters import changed
 
 

@@ -3,14 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from stages.propose import METHODS, propose
 
 from pipeline.errors import InputError
-from pipeline.methods.bases.proposals import StoredProposals
 from pipeline.methods.rpn import RegionProposer
 from pipeline.models.backbones import Backbone
 from pipeline.models.weights import save_weights
+from pipeline.packed.proposals import StoredProposals
 from pipeline.packed.store import PackedSplit
-from stages.propose import METHODS, propose
 from tests.parameters import changed
 
 SPLITS = ("train", "val", "test")

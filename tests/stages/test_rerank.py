@@ -3,13 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stages.rerank import rerank
 
 from pipeline.errors import InputError
 from pipeline.evaluation.localization.predictions import Prediction, write_predictions
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
 from stages.paths import predictions_file, scores_file, split_folder
-from stages.rerank import rerank
 from tests.parameters import changed
 
 

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from stages.train_cam import TWINS, train_cam
 
 from pipeline.errors import InputError
 from pipeline.methods.registry import trained
-from stages.train_cam import TWINS, train_cam
 
 
 def outs(model):

@@ -4,12 +4,12 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from stages.train_cam import train_cam
+from stages.train_method import METHODS, train_method
 
 from pipeline.errors import InputError
 from pipeline.methods.registry import trained
 from pipeline.training import batches, loop
-from stages.train_cam import train_cam
-from stages.train_method import METHODS, train_method
 from tests.parameters import changed
 
 TERMS = {"acol": ["classification", "complementary"]}

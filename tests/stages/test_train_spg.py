@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from stages.train_spg import train_spg
 
 from pipeline.errors import InputError
 from pipeline.methods.registry import trained
-from stages.train_spg import train_spg
 from tests.parameters import changed
 
 WEIGHTS, HISTORY = Path("data/models/spg.safetensors"), Path("data/history/spg.csv")

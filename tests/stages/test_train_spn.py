@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from stages.train_spn import train_spn
 
 from pipeline.errors import InputError
 from pipeline.methods.registry import trained
 from stages import run
-from stages.train_spn import train_spn
 from tests.parameters import changed
 
 

@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.torch import load_file
+from stages.train_wsddn import train_wsddn
 
 from pipeline.errors import InputError
-from pipeline.methods.bases.proposals import Proposals, write_proposals
 from pipeline.methods.wsddn import trained
+from pipeline.packed.proposals import Proposals, write_proposals
 from pipeline.packed.store import PackedSplit
 from pipeline.training import loop
 from stages.paths import proposals_file
-from stages.train_wsddn import train_wsddn
 from tests.parameters import changed
 
 OUTS = Path("data/models/wsddn.safetensors"), Path("data/history/wsddn.csv")

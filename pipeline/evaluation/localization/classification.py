@@ -9,8 +9,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from pipeline.errors import InputError
-from pipeline.evaluation.localization.inference import WholeImages, crop_probabilities, own_scores
+from pipeline.evaluation.localization.inference import crop_probabilities, own_scores
 from pipeline.evaluation.localization.predictions import Prediction
+from pipeline.packed.pictures import WholeImages
 from pipeline.packed.store import PackedSplit
 from pipeline.params import EvaluateParams, InputParams
 from pipeline.processes import loaders

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, StackDataset
+from torch.utils.data import DataLoader, StackDataset
 
 from pipeline.errors import InputError
 from pipeline.evaluation.localization.predictions import Prediction
 from pipeline.models.interface import Localization, Localizer
-from pipeline.packed.pictures import to_tensor, warp
+from pipeline.packed.pictures import WholeImages
 from pipeline.packed.record import Record
 from pipeline.packed.store import PackedSplit
 from pipeline.params import EvaluateParams, InputParams
@@ -24,19 +24,6 @@ RANKED = 5
 
 CROPS = 10
 """Views of an image that its class scores are averaged over: five crops, and each mirrored."""
-
-
-class WholeImages(Dataset[Tensor]):
-    """Each image warped to the network's input, (3, S, S) uint8."""
-
-    def __init__(self, split: PackedSplit, size: int) -> None:
-        self.split, self.size = split, size
-
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return to_tensor(warp(self.split[index].image, self.size))
 
 
 def ten_crops(images: Tensor, size: int) -> Tensor:

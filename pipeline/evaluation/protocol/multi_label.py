@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.localization.boxes import Boxes, mean_threshold_box
+from pipeline.evaluation.localization.boxes import mean_threshold_box
 from pipeline.evaluation.metrics.bootstrap import Weights
 from pipeline.evaluation.metrics.box_localization import cor_loc, is_located
 from pipeline.evaluation.metrics.classification import mean_average_precision
@@ -18,13 +18,15 @@ from pipeline.evaluation.metrics.pointing import (
 )
 from pipeline.evaluation.protocol.answer import Answer
 from pipeline.evaluation.protocol.estimates import Figures, Judged, Statistic, by_class, measure
-from pipeline.evaluation.protocol.object_energy import ObjectEnergy
+from pipeline.evaluation.protocol.object_energy import Control, ObjectEnergy
 from pipeline.evaluation.protocol.pairs import Pairs
-from pipeline.packed.record import Record
+from pipeline.packed.record import Boxes, Record
 from pipeline.params import EvaluateParams, Params
 
 
-def test_figures(pairs: Pairs, classes: tuple[str, ...], params: Params) -> Judged:
+def test_figures(
+    pairs: Pairs, classes: tuple[str, ...], params: Params, control: Control | None = None
+) -> Judged:
     """Return all that test images tell of a network, percent.
 
     Pointing of the model and of the image centre, its mAP with prediction, the classification mAP,
@@ -32,6 +34,7 @@ def test_figures(pairs: Pairs, classes: tuple[str, ...], params: Params) -> Judg
 
     Args:
         pairs: predictions of the test split, with the maps of all classes, and their records.
+        control: as `ObjectEnergy`.
 
     Raises:
         InputError: as `measure`.
@@ -39,7 +42,7 @@ def test_figures(pairs: Pairs, classes: tuple[str, ...], params: Params) -> Judg
     pointing = Pointing("pointing", Answer.point, classes, params.evaluate)
     centre = Pointing("center_pointing", Answer.centre, classes, params.evaluate)
     points = ScoredPoints(classes, params.evaluate)
-    figures, images = measure(pairs, (pointing, centre, points, ObjectEnergy(params)))
+    figures, images = measure(pairs, (pointing, centre, points, ObjectEnergy(params.seed, control)))
     return Judged(figures, images, {"n": {"test": images, **pointing.counts()}})
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 from pipeline.evaluation.protocol.estimates import Figures, merged
 from pipeline.evaluation.protocol.multi_label import classification_figures, cor_loc_figures
-from pipeline.methods.detections import Detection
+from pipeline.packed.proposals import Proposals
 from pipeline.packed.record import Record
 from pipeline.params import Params
 
-Pairs = Iterable[tuple[Detection, Record]]
-"""Detections, each beside the record of its image; read once."""
+Pairs = Iterable[tuple[Proposals, Record]]
+"""A box (C, 4) and a score (C,) of each class, beside the record of the image; read once."""
 
 
 def region_scores(

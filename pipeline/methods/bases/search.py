@@ -9,17 +9,16 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from pipeline.evaluation.localization.boxes import Boxes
-from pipeline.methods.bases.proposals import Proposals
-from pipeline.packed.record import Record
+from pipeline.packed.proposals import Proposals
+from pipeline.packed.record import Boxes, Record
 from pipeline.packed.store import PackedSplit
 from pipeline.processes import packers
 
-Method = Callable[[NDArray[np.uint8]], tuple[Boxes, NDArray[np.float32]]]
+Search = Callable[[NDArray[np.uint8]], tuple[Boxes, NDArray[np.float32]]]
 """RGB image (H, W, 3) -> boxes (n, 4) in its pixels, half-open, and scores (n,), best first."""
 
 
-def search(split: PackedSplit, method: Method) -> Iterator[Proposals]:
+def search(split: PackedSplit, method: Search) -> Iterator[Proposals]:
     """Yield the proposals of each image of `split`, in order, from as many processes as cores.
 
     `method` must be picklable. Memory does not grow with the number of images.
@@ -29,7 +28,7 @@ def search(split: PackedSplit, method: Method) -> Iterator[Proposals]:
 
 
 class _Searched(Dataset[Proposals]):
-    def __init__(self, split: PackedSplit, method: Method) -> None:
+    def __init__(self, split: PackedSplit, method: Search) -> None:
         self.split, self.method = split, method
 
     def __len__(self) -> int:

@@ -1,5 +1,7 @@
 """The objective of Self-produced Guidance (SPG Sec. 3.2, Algorithm 1)."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -8,10 +10,11 @@ from pipeline.methods.spg.guidance import (
     add_missing_foreground,
     guidance_masks,
     masked_cross_entropy,
-    normalise_maps,
 )
 from pipeline.methods.spg.network import GuidedMaps, SelfProducedGuidance
+from pipeline.models.interface import Method
 from pipeline.models.losses import classification_loss
+from pipeline.models.maps import normalise_maps
 from pipeline.params import MaskThresholds, SpgParams
 
 
@@ -59,3 +62,13 @@ def upsample(maps: Tensor, size: int) -> Tensor:
     """Resize maps (B, h, w) bilinearly to (B, size, size)."""
     resized = F.interpolate(maps[:, None], (size, size), mode="bilinear", align_corners=False)
     return resized[:, 0]
+
+
+METHOD = Method(
+    network=lambda backbone, classes, params: SelfProducedGuidance(backbone, classes, params.spg),
+    objective=lambda network, params: SelfProducedGuidanceObjective(
+        cast(SelfProducedGuidance, network), params.spg
+    ),
+    schedule=lambda params, track: params.spg.train,
+    sections=("spg",),
+)

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.errors import InputError
 from pipeline.evaluation.localization.predictions import write_predictions
-from pipeline.methods.bases.proposals import Proposals, StoredProposals, write_proposals
+from pipeline.packed.proposals import Proposals, StoredProposals, write_proposals
 
 
 def proposals(number, split="test"):

@@ -1,4 +1,4 @@
-"""Proposal boxes of one method on one data set, in one Arrow file read by memory map.
+"""Scored boxes of one method on one data set, in one Arrow file read by memory map.
 
 A batch holds rows of one split alone, so that a row of a split is found by counting its batches.
 """
@@ -31,11 +31,14 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Proposals:
-    """The boxes that a method proposes in one image, best first; there may be none.
+    """The boxes that a method gives for one image; there may be none.
+
+    Of proposals of any class the best is first; a detector gives one box for each class, in their
+    order.
 
     Attributes:
         boxes_xyxy: (n, 4) float32, half-open [x0, y0, x1, y1) in pixels of the original picture.
-        scores: (n,) float32, at least 0, falling.
+        scores: (n,) float32, at least 0.
     """
 
     id: str
@@ -45,10 +48,7 @@ class Proposals:
 
 
 def write_proposals(path: Path, proposals: Iterable[Proposals]) -> None:
-    """Write `proposals` to `path`, a few at a time; the same proposals give the same bytes.
-
-    No proposals give the store of a method that is switched off.
-    """
+    """Write `proposals` to `path`, a few at a time; the same proposals give the same bytes."""
     with atomic_path(path) as temporary, pa.ipc.new_file(str(temporary), _SCHEMA) as writer:
         for _, group in groupby(proposals, key=lambda each: each.split):
             while rows := list(islice(group, _BATCH)):
@@ -67,7 +67,7 @@ class StoredProposals(Sequence[Proposals]):
     def __init__(self, path: Path, split: str) -> None:
         self._path, self._split = path, split
         if not path.exists():
-            raise InputError(f"{path}: not found; run `dvc repro --glob 'propose*'`")
+            raise InputError(f"{path}: not found; run `dvc repro --glob '*_method*'`")
         try:
             # No threads: a reader made before a fork is used after it.
             options = pa.ipc.IpcReadOptions(use_threads=False)
@@ -108,7 +108,7 @@ class StoredProposals(Sequence[Proposals]):
 
     def _foreign(self) -> InputError:
         return InputError(
-            f"{self._path}: damaged, or no file of proposals; run `dvc repro -f --glob 'propose*'`"
+            f"{self._path}: damaged, or no file of proposals; run `dvc repro -f --glob '*_method*'`"
         )
 
 
