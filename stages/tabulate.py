@@ -18,7 +18,7 @@ from pipeline.reporting.readme import write_results
 from pipeline.reporting.tables import (
     Scores,
     fill,
-    read_compared,
+    read_differences,
     read_scores,
     score,
     write_tables,
@@ -43,10 +43,10 @@ def tabulate(params: Params) -> None:
     models = sorted(registry.models(params), key=lambda model: model.name)
     further = [model.name for model in models if model.entry.listed]
     saliency = [f"saliency_{track}" for track in params.saliency.tracks]
-    differences, ranking = read_compared(scores_file("compare"))
-    files = map(scores_file, [*(model.name for model in models), *saliency])
-    scores = read_scores(files) | ranking
-    tables, twins = fill(scores, registry.labels(further)), compare_twins(scores, differences)
+    names = [*(model.name for model in models), *saliency, "compare"]
+    scores = read_scores(map(scores_file, names))
+    tables = fill(scores, registry.labels(further))
+    twins = compare_twins(scores, read_differences(scores_file("compare")))
     pictures = [multi_picture(), single_picture(scores), history_picture(models)]
     write_tables(tables, REPORTS / "tables")
     write_twins(twins, REPORTS / "tables")

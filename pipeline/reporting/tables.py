@@ -28,6 +28,7 @@ COLUMNS = (
     "source",
 )
 NOTHING_MEASURED = "Nothing was measured on this table's data set in this run."
+DIFFERENCES, RANKING = "differences", "ranking"  # the two parts of what stage compare writes
 Scores = Mapping[str, Mapping[str, Any]]
 Labels = Mapping[str, str]
 NO_LABELS: Labels = MappingProxyType({})
@@ -80,7 +81,9 @@ class FilledTable:
 
 
 def read_scores(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
-    """Return model -> scores of scores files: of one model or of several.
+    """Return model -> scores of scores files: of one model, of several, or of stage compare.
+
+    Of the last the rankings count as models ("spg+resnet50").
 
     Raises:
         InputError: a file is missing or no JSON; the message names the stage to run.
@@ -88,21 +91,23 @@ def read_scores(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for path in files:
         content = _read_json(path)
-        found |= {content["model"]: content} if "model" in content else content
+        found |= (
+            {content["model"]: content} if "model" in content else content.get(RANKING, content)
+        )
     return found
 
 
-def read_compared(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Return the differences to the twins and the scores of other rankings, from one file.
+def read_differences(path: Path) -> dict[str, dict[str, Any]]:
+    """Return model -> differences to its twin, from the scores file of stage compare.
 
     Raises:
-        InputError: the file is missing, no JSON, or lacks one of the two.
+        InputError: the file is missing, no JSON, or has none.
     """
     content = _read_json(path)
-    missing = {"differences", "ranking"} - content.keys()
-    if missing:
-        raise InputError(f"{path}: no `{min(missing)}`; run `dvc repro -f compare`")
-    return content["differences"], content["ranking"]
+    if DIFFERENCES not in content:
+        raise InputError(f"{path}: no `{DIFFERENCES}`; run `dvc repro -f compare`")
+    found: dict[str, dict[str, Any]] = content[DIFFERENCES]
+    return found
 
 
 def fill(scores: Scores, labels: Labels = NO_LABELS) -> tuple[FilledTable, ...]:

@@ -14,7 +14,7 @@ from pipeline.reporting.tables import (
     markdown,
     measured_grid,
     published_grid,
-    read_compared,
+    read_differences,
     read_scores,
     write_tables,
 )
@@ -221,10 +221,11 @@ def test_a_scores_file_may_hold_several_models(scores, tmp_path):
 def test_differences_and_rankings_share_a_file(scores, differences, tmp_path):
     path, ranking = tmp_path / "compare.json", {"spg+resnet50": scores["spg+resnet50"]}
     path.write_text(json.dumps({"differences": differences, "ranking": ranking}))
-    assert read_compared(path) == (differences, ranking)
-    path.write_text(json.dumps({"differences": differences}))
-    with pytest.raises(InputError, match=r"compare\.json: no `ranking`; run .*compare"):
-        read_compared(path)
+    assert read_scores([path]) == ranking
+    assert read_differences(path) == differences
+    path.write_text(json.dumps({"ranking": ranking}))
+    with pytest.raises(InputError, match=r"compare\.json: no `differences`; run .*compare"):
+        read_differences(path)
 
 
 def rows_of(scores, table, labels):
