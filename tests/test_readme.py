@@ -100,8 +100,13 @@ def test_commands_are_for_any_shell_and_change_parameters_that_exist(page: Path)
     params = YAML(typ="safe", pure=True).load((REPOSITORY / "params.yaml").read_text())
     text = page.read_text()
     assert not re.search(r"(-S|--set) [^'\s]+=\[", text), "brackets need quotes"
+    assert not re.search(r"^    (dvc|make|python) .* #", text, re.M), "zsh takes # for a word"
     for key in re.findall(r"(?:-S|--set) '?([\w.]+)=", text):
         level = params
         for part in key.split("."):
             assert part in level, key
             level = level[part]
+
+
+def test_the_committed_page_can_be_mailed() -> None:
+    assert len(committed("reports/index.html")) <= 600_000
