@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import nn
 
-from pipeline.errors import InputError
+from pipeline.errors import unlisted
 from pipeline.evaluation.localization import classification
 from pipeline.evaluation.localization.predictions import write_predictions
 from pipeline.models.classifiers import build, check
@@ -27,10 +27,7 @@ def classify(params: Params, classifier: str) -> None:
             training, one of `ranking.classifiers` that cannot be had.
     """
     if classifier not in params.ranking.classifiers:
-        raise InputError(
-            f"{classifier} is not on the list `ranking.classifiers` of params.yaml; put it there, "
-            f"or run `dvc exp run -S 'ranking.classifiers=[{classifier}]'`"
-        )
+        raise unlisted(classifier, "ranking.classifiers")
     test = PackedSplit(split_folder("single", "test"))
     check(params.ranking.classifiers, len(test.classes), params)
     network, checkpoints = trained(classifier, len(test.classes), params)
