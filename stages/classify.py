@@ -43,9 +43,8 @@ def trained(name: str, classes: int, params: Params) -> tuple[nn.Module, Checkpo
         return build(name, classes, params), None
     images, schedule = PackedSplit(split_folder("single", "train")), params.ranking.train
     reads = [Path(params.pretrain.file)] if params.pretrain.source == "file" else []
-    checkpoints = unfinished(
-        images, params, (params.pretrain,), schedule, SCRATCH / f"classifier-{name}", reads
-    )
+    own, scratch = (params.pretrain,), SCRATCH / f"classifier-{name}"
+    checkpoints = unfinished([images.digest], params, own, schedule, scratch, reads)
     module, _ = resume(
         lambda: Classification(build(name, classes, params)), images, params, schedule, checkpoints
     )
