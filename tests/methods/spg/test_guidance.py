@@ -6,21 +6,10 @@ from pipeline.methods.spg.guidance import (
     add_missing_foreground,
     guidance_masks,
     masked_cross_entropy,
-    normalise_maps,
 )
 from pipeline.params import MaskThresholds
 
 PAPER = MaskThresholds(delta_h=0.75, delta_l=0.125)  # exact in binary
-
-
-def test_each_map_is_stretched_to_0_to_1_by_itself():
-    maps = torch.tensor([[[1.0, 2, 3]], [[-40, 0, 40]]])
-    assert normalise_maps(maps).tolist() == [[[0, 0.5, 1]], [[0, 0.5, 1]]]
-
-
-def test_a_constant_map_becomes_0():
-    maps = torch.stack([torch.full((2, 2), 7.0), torch.eye(2)])
-    assert torch.equal(normalise_maps(maps), torch.stack([torch.zeros(2, 2), torch.eye(2)]))
 
 
 def test_masks_follow_equation_1_with_strict_thresholds():

@@ -1,10 +1,11 @@
 import pytest
 import torch
 
-from pipeline.methods.spg.guidance import guidance_masks, masked_cross_entropy, normalise_maps
+from pipeline.methods.spg.guidance import guidance_masks, masked_cross_entropy
 from pipeline.methods.spg.network import GuidedMaps, SelfProducedGuidance
 from pipeline.methods.spg.objective import SelfProducedGuidanceObjective, upsample
 from pipeline.models.backbones import Backbone
+from pipeline.models.maps import normalise_maps
 from tests.parameters import changed
 
 CLASSES, SIZE = 3, 16
