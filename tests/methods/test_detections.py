@@ -17,7 +17,7 @@ CLASSES = 3
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch):
-    monkeypatch.setattr(detections, "workers", lambda: 0)
+    monkeypatch.setattr(detections, "loaders", lambda: 0)
 
 
 @pytest.fixture

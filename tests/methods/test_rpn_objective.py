@@ -61,7 +61,7 @@ def test_the_network_learns_from_the_objects_without_padding():
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_have_the_objects_of_their_images(packed, quick, monkeypatch, workers):
-    monkeypatch.setattr(batches, "workers", lambda: workers)
+    monkeypatch.setattr(batches, "loaders", lambda: workers)
     split = PackedSplit(packed / "multi" / "train")
     plain = quick.input.model_copy(update={"margin": 0, "flip": False})
     loader, keys = training_batches(split, plain, 7, 4, objects_of)

@@ -85,7 +85,7 @@ def split(packed):
 
 
 def test_targets_are_labels_and_regions_of_the_same_image(split, quick, monkeypatch):
-    monkeypatch.setattr(batches, "workers", lambda: 0)
+    monkeypatch.setattr(batches, "loaders", lambda: 0)
     stored = [
         proposals(record.boxes_xyxy, np.ones(len(record.boxes_xyxy)), record.id) for record in split
     ]

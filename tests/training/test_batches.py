@@ -190,7 +190,7 @@ def numbered(index, record, window):
 
 
 def test_targets_may_be_named_tuples_of_tensors(quick, split, monkeypatch):
-    monkeypatch.setattr(batches, "workers", lambda: 0)
+    monkeypatch.setattr(batches, "loaders", lambda: 0)
     loader, keys = training_batches(split, quick.input, 7, 4, numbered)
     keys.epoch = 3
     found = [targets for _, targets in loader]
@@ -201,7 +201,7 @@ def test_targets_may_be_named_tuples_of_tensors(quick, split, monkeypatch):
 @pytest.mark.parametrize("track", ["single", "multi"])
 def test_batches_are_the_same_from_any_number_of_workers(quick, packed, monkeypatch, track):
     def epoch_1(workers):
-        monkeypatch.setattr(batches, "workers", lambda: workers)
+        monkeypatch.setattr(batches, "loaders", lambda: workers)
         split = PackedSplit(packed / track / "train")
         loader, keys = training_batches(split, quick.input, 7, 4, ClassTargets(split))
         keys.epoch = 1

@@ -110,7 +110,7 @@ def test_the_loss_falls(slow, packed, tmp_path):
 def test_the_same_seed_gives_the_same_weights_from_any_number_of_workers(run, network, monkeypatch):
     one, other = fresh(network), fresh(network)
     for workers, copied in ((0, one), (2, other)):
-        monkeypatch.setattr(batches, "workers", lambda n=workers: n)
+        monkeypatch.setattr(batches, "loaders", lambda n=workers: n)
         run(Classification(copied), f"scratch-{workers}")
     assert same_weights(one, other)
     assert not same_weights(one, network)
