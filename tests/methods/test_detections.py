@@ -5,7 +5,6 @@ from pipeline.methods.detections import detect
 from torch import nn
 
 from pipeline.errors import InputError
-from pipeline.methods import detections
 from pipeline.methods.wsddn import WeaklySupervisedDetector
 from pipeline.models.backbones import Backbone
 from pipeline.packed.proposals import Proposals
@@ -17,7 +16,7 @@ CLASSES = 3
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch):
-    monkeypatch.setattr(detections, "loaders", lambda: 0)
+    monkeypatch.setattr("pipeline.packed.loading.workers", lambda **_: 0)
 
 
 @pytest.fixture

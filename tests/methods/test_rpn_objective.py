@@ -10,7 +10,7 @@ from torch import nn
 from pipeline.methods.rpn import RegionProposer
 from pipeline.packed.pictures import Window
 from pipeline.packed.store import PackedSplit
-from pipeline.training import batches, loop
+from pipeline.training import loop
 from pipeline.training.batches import training_batches
 from pipeline.training.fit import fit
 from tests.coloured_boxes import coloured_box
@@ -61,7 +61,7 @@ def test_the_network_learns_from_the_objects_without_padding():
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_have_the_objects_of_their_images(packed, quick, monkeypatch, workers):
-    monkeypatch.setattr(batches, "loaders", lambda: workers)
+    monkeypatch.setattr("pipeline.packed.loading.workers", lambda **_: workers)
     split = PackedSplit(packed / "multi" / "train")
     plain = quick.input.model_copy(update={"margin": 0, "flip": False})
     loader, keys = training_batches(split, plain, 7, 4, objects_of)

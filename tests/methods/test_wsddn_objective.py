@@ -19,7 +19,6 @@ from pipeline.methods.wsddn import Regions
 from pipeline.packed.pictures import Window
 from pipeline.packed.proposals import Proposals
 from pipeline.packed.store import PackedSplit
-from pipeline.training import batches
 from pipeline.training.batches import training_batches
 from tests.coloured_boxes import coloured_box
 
@@ -85,7 +84,7 @@ def split(packed):
 
 
 def test_targets_are_labels_and_regions_of_the_same_image(split, quick, monkeypatch):
-    monkeypatch.setattr(batches, "loaders", lambda: 0)
+    monkeypatch.setattr("pipeline.packed.loading.workers", lambda **_: 0)
     stored = [
         proposals(record.boxes_xyxy, np.ones(len(record.boxes_xyxy)), record.id) for record in split
     ]
