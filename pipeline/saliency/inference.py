@@ -5,17 +5,16 @@ from dataclasses import replace
 from itertools import islice
 
 import numpy as np
-import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
 from pipeline.evaluation.localization.predictions import Prediction
 from pipeline.evaluation.metrics.pointing import pointing_classes
+from pipeline.models.device import compute_device
+from pipeline.packed.loading import loader
 from pipeline.packed.pictures import WholeImages
 from pipeline.packed.record import Record, Task
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params, SaliencyMethod
-from pipeline.processes import loaders
 from pipeline.saliency.methods import saliency_maps
 
 ASKED: Mapping[Task, Callable[[Record], Sequence[int]]] = {
@@ -42,10 +41,10 @@ def with_saliency(
     Raises:
         InputError: as the method; predictions of other images.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = compute_device()
     network = network.to(device)
     rows, images = iter(pairs), WholeImages(split, params.input.size)
-    for batch in DataLoader(images, params.evaluate.batch_size, num_workers=loaders()):
+    for batch in loader(images, params.evaluate.batch_size):
         chosen = list(islice(rows, len(batch)))
         asked = [ASKED[split.task](record) for _, record in chosen]
         found = saliency_maps(network, batch.to(device), asked, method, params.saliency)

@@ -11,7 +11,7 @@ from pipeline.models.backbones import Backbone
 from pipeline.models.losses import Classification
 from pipeline.packed.pictures import ClassTargets
 from pipeline.packed.store import PackedSplit
-from pipeline.training import batches, loop
+from pipeline.training import loop
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import NonFiniteLoss, learning_rates, train
 from tests.parameters import changed
@@ -112,7 +112,7 @@ def test_the_loss_falls(slow, packed, tmp_path):
 def test_the_same_seed_gives_the_same_weights_from_any_number_of_workers(run, network, monkeypatch):
     one, other = fresh(network), fresh(network)
     for workers, copied in ((0, one), (2, other)):
-        monkeypatch.setattr(batches, "loaders", lambda n=workers: n)
+        monkeypatch.setattr("pipeline.packed.loading.workers", lambda n=workers, **_: n)
         run(Classification(copied), f"scratch-{workers}")
     assert same_weights(one, other)
     assert not same_weights(one, network)

@@ -8,16 +8,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, StackDataset
+from torch.utils.data import StackDataset
 
 from pipeline.errors import InputError
 from pipeline.evaluation.localization.predictions import Prediction
+from pipeline.models.device import compute_device
 from pipeline.models.interface import Localization, Localizer
+from pipeline.packed.loading import loader
 from pipeline.packed.pictures import WholeImages
 from pipeline.packed.record import Record
 from pipeline.packed.store import PackedSplit
 from pipeline.params import EvaluateParams, InputParams
-from pipeline.processes import loaders
 
 RANKED = 5
 """On the single-label track maps are kept for the true class and this many top ones."""
@@ -48,7 +49,7 @@ def predict(
     Raises:
         InputError: a score or map is not finite; names the image.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = compute_device()
     network = network.eval().to(device)
     localizer = cast(Localizer, network)
     many = protocol.ten_crop and split.task == "single"
@@ -57,7 +58,7 @@ def predict(
     # on their way from the processes that decode.
     images = StackDataset(*(WholeImages(split, size) for size in sizes))
     records = iter(split)
-    for whole, *larger in DataLoader(images, protocol.batch_size, num_workers=loaders()):
+    for whole, *larger in loader(images, protocol.batch_size):
         found = localizer.localize(whole.to(device))
         if many:
             scores = crop_probabilities(network, larger[0].to(device), params.size)
