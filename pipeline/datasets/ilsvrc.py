@@ -25,6 +25,7 @@ _TRAIN = _ROOT / "Data/CLS-LOC/train"
 _VAL = _ROOT / "Data/CLS-LOC/val"
 _BOXES = _ROOT / "Annotations/CLS-LOC/val"
 FOLDERS = (_TRAIN, _VAL, _BOXES)
+DEVKIT = _ROOT / "devkit"
 _BLACKLIST = "ILSVRC20??_clsloc_validation_blacklist.txt"
 _SUFFIX = ".JPEG"
 _SYNSET = re.compile(r"n\d{8}")
@@ -63,7 +64,7 @@ def read(root: Path, params: DataParams, seed: int) -> Dataset:
     _check_annotated(root, val)
     counts = len(train), len(val)
     if params.ilsvrc_blacklist:
-        val = _without_blacklisted(val, _blacklist(root / _ROOT / "devkit"))
+        val = _without_blacklisted(val, _blacklist(root / DEVKIT))
     held_out = hold_out(val, params.val_fraction, seed)
     test = [id for id in val if id not in held_out]
     unboxed = partial(_training_records, root / _TRAIN, params.short_side, classes)
