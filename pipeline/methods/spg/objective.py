@@ -5,7 +5,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.methods.spg.guidance import (
-    add_missing_foreground,
     guidance_masks,
     masked_cross_entropy,
     normalise_maps,
@@ -51,8 +50,8 @@ class SelfProducedGuidanceObjective(nn.Module):
 
         The released code rescues the masks of every branch, the paper none (`min_foreground: 0`).
         """
-        masks = guidance_masks(maps, thresholds)
-        return add_missing_foreground(masks, maps, self.params.min_foreground, self.params.fallback)
+        fewest, fallback = self.params.min_foreground, self.params.fallback
+        return guidance_masks(maps, thresholds, fewest, fallback)
 
 
 def upsample(maps: Tensor, size: int) -> Tensor:
