@@ -107,11 +107,12 @@ class PretrainParams(Section):
 
 
 class InputParams(Section):
-    """Image size and augmentation."""
+    """Image size and augmentation, and how maps are resized to the image."""
 
     size: Annotated[int, Field(ge=32)]
     margin: Annotated[int, Field(ge=0)]
     flip: bool
+    align_corners: bool
 
 
 class SpnParams(Section):

@@ -16,7 +16,7 @@ def train_spg(params: Params) -> None:
 
     def objective(backbone: Backbone, classes: int) -> nn.Module:
         network = SelfProducedGuidance(backbone, classes, params.spg)
-        return SelfProducedGuidanceObjective(network, params.spg)
+        return SelfProducedGuidanceObjective(network, params.spg, params.input)
 
     fit(objective, params, params.spg, params.spg.train, **training_files("spg", "single"))
 

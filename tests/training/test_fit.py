@@ -115,7 +115,7 @@ def test_twins_differ_by_their_training_alone(trained, quick):
 def test_guidance_terms_join_the_history_after_the_warm_up(quick, packed, backbone_file, tmp_path):
     def objective(backbone, classes):
         network = SelfProducedGuidance(backbone, classes, quick.spg)
-        return SelfProducedGuidanceObjective(network, quick.spg)
+        return SelfProducedGuidanceObjective(network, quick.spg, quick.input)
 
     files = {"split": packed / "single" / "train", "backbone": backbone_file}
     outs = {"weights": tmp_path / "spg.safetensors", "history": tmp_path / "spg.csv"}

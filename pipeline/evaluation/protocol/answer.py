@@ -13,16 +13,20 @@ from pipeline.packed.record import Record
 
 
 class Answer:
-    """A prediction beside the record of its image; lives as long as the image is looked at."""
+    """A prediction beside the record of its image; lives as long as the image is looked at.
 
-    def __init__(self, prediction: Prediction, record: Record) -> None:
-        self.prediction, self.record = prediction, record
+    `align_corners` says how maps are resized (`input.align_corners`).
+    """
+
+    def __init__(self, prediction: Prediction, record: Record, align_corners: bool) -> None:
+        self.prediction, self.record, self._align_corners = prediction, record, align_corners
         self._points: dict[int, tuple[int, int]] = {}
 
     def at_image_size(self, values: Map) -> Map:
         """Resize a map (h, w) to the image; InputError names the image if it is not finite."""
         try:
-            return resize_map(values, self.record.height, self.record.width)
+            height, width = self.record.height, self.record.width
+            return resize_map(values, height, width, align_corners=self._align_corners)
         except InputError as error:
             raise InputError(f"image {self.record.id}: {error}") from None
 

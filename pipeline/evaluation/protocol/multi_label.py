@@ -21,7 +21,7 @@ from pipeline.evaluation.protocol.estimates import Figures, Judged, Statistic, b
 from pipeline.evaluation.protocol.object_energy import ObjectEnergy
 from pipeline.evaluation.protocol.pairs import Pairs
 from pipeline.packed.record import Record
-from pipeline.params import EvaluateParams, Params
+from pipeline.params import EvaluateParams, InputParams, Params
 
 
 def test_figures(pairs: Pairs, classes: tuple[str, ...], params: Params) -> Judged:
@@ -39,7 +39,7 @@ def test_figures(pairs: Pairs, classes: tuple[str, ...], params: Params) -> Judg
     pointing = Pointing("pointing", Answer.point, classes, params.evaluate)
     centre = Pointing("center_pointing", Answer.centre, classes, params.evaluate)
     points = ScoredPoints(classes, params.evaluate)
-    figures, images = measure(pairs, (pointing, centre, points, ObjectEnergy(params)))
+    figures, images = measure(pairs, (pointing, centre, points, ObjectEnergy(params)), params.input)
     return Judged(figures, images, {"n": {"test": images, **pointing.counts()}})
 
 
@@ -53,7 +53,7 @@ def pointing_figures(pairs: Pairs, classes: tuple[str, ...], params: Params) -> 
         InputError: as `measure`.
     """
     pointing = Pointing("pointing", Answer.point, classes, params.evaluate)
-    figures, images = measure(pairs, (pointing,))
+    figures, images = measure(pairs, (pointing,), params.input)
     return Judged(figures, images, {"n": {"test": images, **pointing.counts()}})
 
 
@@ -227,7 +227,9 @@ def boxes_of(record: Record, label: int) -> Boxes:
     return boxes
 
 
-def mean_threshold_boxes(pairs: Pairs) -> Iterator[tuple[Record, dict[int, Boxes]]]:
+def mean_threshold_boxes(
+    pairs: Pairs, params: InputParams
+) -> Iterator[tuple[Record, dict[int, Boxes]]]:
     """Yield each record with one box for each of its classes: label -> (4,).
 
     It is the tight box of all pixels above the mean response (SPN Sec. 4.3).
@@ -236,7 +238,7 @@ def mean_threshold_boxes(pairs: Pairs) -> Iterator[tuple[Record, dict[int, Boxes
         pairs: predictions with the maps of each image's own classes, and their records.
     """
     for prediction, record in pairs:
-        answer = Answer(prediction, record)
+        answer = Answer(prediction, record, params.align_corners)
         yield record, {label: mean_threshold_box(answer.response(label)) for label in record.labels}
 
 

@@ -45,7 +45,7 @@ def judge(
 def _multi_label(
     pairs: Mapping[str, Pairs], classes: tuple[str, ...], params: Params
 ) -> Sequence[Judged]:
-    located = multi_label.mean_threshold_boxes(chain(pairs["train"], pairs["val"]))
+    located = multi_label.mean_threshold_boxes(chain(pairs["train"], pairs["val"]), params.input)
     return (
         multi_label.test_figures(pairs["test"], classes, params),
         multi_label.cor_loc_figures(located, classes),
@@ -56,7 +56,7 @@ def _single_label(
     pairs: Mapping[str, Pairs], classes: tuple[str, ...], params: Params
 ) -> Sequence[Judged]:
     source = params.evaluate.threshold_from
-    found = single_label.single_label_figures(pairs["test"], pairs[source], classes)
+    found = single_label.single_label_figures(pairs["test"], pairs[source], classes, params.input)
     return (found._replace(fixed=found.fixed | {"threshold_from": source}),)
 
 

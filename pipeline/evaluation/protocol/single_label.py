@@ -31,9 +31,12 @@ from pipeline.evaluation.metrics.masks import level_histograms, mask_ious, px_ap
 from pipeline.evaluation.protocol.answer import Answer
 from pipeline.evaluation.protocol.estimates import Figures, Judged, by_class
 from pipeline.evaluation.protocol.pairs import Pairs
+from pipeline.params import InputParams
 
 
-def single_label_figures(pairs: Pairs, tuning: Pairs, classes: tuple[str, ...]) -> Judged:
+def single_label_figures(
+    pairs: Pairs, tuning: Pairs, classes: tuple[str, ...], params: InputParams
+) -> Judged:
     """Return localization and classification errors, percent.
 
     Besides them MaxBoxAcc and MaxBoxAccV2 and, where images have masks, PxAP and mask IoU.
@@ -48,8 +51,8 @@ def single_label_figures(pairs: Pairs, tuning: Pairs, classes: tuple[str, ...]) 
     Raises:
         InputError: a split is empty, an image has no box, a map is not finite.
     """
-    judged = outcomes_of(pairs)
-    tuned = judged if tuning is pairs else outcomes_of(tuning)
+    judged = outcomes_of(pairs, params)
+    tuned = judged if tuning is pairs else outcomes_of(tuning, params)
     boxes, masks = BoxScores(judged, tuned, classes), MaskScores(judged, tuned)
 
     def figures(weights: Weights) -> Figures:
@@ -83,7 +86,7 @@ class Outcomes:
     histograms: NDArray[np.float64]
 
 
-def outcomes_of(pairs: Pairs) -> Outcomes:
+def outcomes_of(pairs: Pairs, params: InputParams) -> Outcomes:
     """Return the outcomes of predictions in one pass; InputError as `single_label_figures`."""
     rows = []
     masked, histograms = [], []
@@ -94,7 +97,7 @@ def outcomes_of(pairs: Pairs) -> Outcomes:
                 f"image {record.id}: it has no box, so its localization cannot be judged; annotate "
                 "it or leave it out of the data set's val and test lists"
             )
-        response = Answer(prediction, record).response(label)
+        response = Answer(prediction, record, params.align_corners).response(label)
         levels = to_levels(response)
         rows.append(
             (

@@ -81,7 +81,7 @@ def located(few):
     """Return the values of CorLoc of pairs."""
 
     def make(pairs):
-        boxes = multi_label.mean_threshold_boxes(pairs)
+        boxes = multi_label.mean_threshold_boxes(pairs, few.input)
         return plain(multi_label.cor_loc_figures(boxes, CLASSES).scores(few))
 
     return make
@@ -134,9 +134,8 @@ def test_an_oracle_scores_100_percent_on_any_images_in_any_order(images, random)
     random.shuffle(images)
     pairs = [(oracle(image), image) for image in images]
     scores = plain(of_tests(pairs, params))
-    scores |= plain(
-        multi_label.cor_loc_figures(multi_label.mean_threshold_boxes(pairs), CLASSES).scores(params)
-    )
+    located = multi_label.mean_threshold_boxes(pairs, params.input)
+    scores |= plain(multi_label.cor_loc_figures(located, CLASSES).scores(params))
     del scores["n"], scores["center_pointing"]
     assert list(flat(scores).values()) == pytest.approx([100] * len(flat(scores)))
 
