@@ -261,6 +261,7 @@ class EvaluateParams(Section):
     pointing_rule: Literal["box", "disc"]
     pointing_tolerance: NonNegative
     prediction_tolerance: NonNegative
+    difficult_from: Annotated[str, Field(min_length=1)]
     threshold_from: Literal["val", "test"]
     ten_crop: bool
 

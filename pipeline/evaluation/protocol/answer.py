@@ -46,6 +46,6 @@ class Answer:
 
     @cached_property
     def difficult(self) -> NDArray[np.int64]:
-        """The image's classes of the difficult subset (SPN Table 2)."""
+        """The image's classes of the difficult subset by the rule of SPN Table 2."""
         record = self.record
         return difficult_pairs(record.boxes_xyxy, record.box_labels, record.width, record.height)

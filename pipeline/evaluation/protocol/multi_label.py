@@ -17,6 +17,7 @@ from pipeline.evaluation.metrics.pointing import (
     pointing_with_prediction,
 )
 from pipeline.evaluation.protocol.answer import Answer
+from pipeline.evaluation.protocol.difficult import Difficult, difficult_subset
 from pipeline.evaluation.protocol.estimates import Figures, Judged, Statistic, by_class, measure
 from pipeline.evaluation.protocol.object_energy import ObjectEnergy
 from pipeline.evaluation.protocol.pairs import Pairs
@@ -34,10 +35,11 @@ def test_figures(pairs: Pairs, classes: tuple[str, ...], params: Params) -> Judg
         pairs: predictions of the test split, with the maps of all classes, and their records.
 
     Raises:
-        InputError: as `measure`.
+        InputError: as `measure` and `difficult_subset`.
     """
-    pointing = Pointing("pointing", Answer.point, classes, params.evaluate)
-    centre = Pointing("center_pointing", Answer.centre, classes, params.evaluate)
+    difficult = difficult_subset(params.evaluate.difficult_from, classes)
+    pointing = Pointing("pointing", Answer.point, difficult, classes, params.evaluate)
+    centre = Pointing("center_pointing", Answer.centre, difficult, classes, params.evaluate)
     points = ScoredPoints(classes, params.evaluate)
     figures, images = measure(pairs, (pointing, centre, points, ObjectEnergy(params)), params.input)
     return Judged(figures, images, {"n": {"test": images, **pointing.counts()}})
@@ -50,9 +52,10 @@ def pointing_figures(pairs: Pairs, classes: tuple[str, ...], params: Params) -> 
         pairs: predictions with the maps of each image's own classes, and their records.
 
     Raises:
-        InputError: as `measure`.
+        InputError: as `measure` and `difficult_subset`.
     """
-    pointing = Pointing("pointing", Answer.point, classes, params.evaluate)
+    difficult = difficult_subset(params.evaluate.difficult_from, classes)
+    pointing = Pointing("pointing", Answer.point, difficult, classes, params.evaluate)
     figures, images = measure(pairs, (pointing,), params.input)
     return Judged(figures, images, {"n": {"test": images, **pointing.counts()}})
 
@@ -88,23 +91,26 @@ class Pointing:
     """Whether a point of each (image, class) pair hits the class (SPN Sec. 4.2).
 
     `key` names the figures: means over classes of all pairs and of the difficult subset, and the
-    classes of both. `point` gives the pixel (x, y).
+    classes of both. `point` gives the pixel (x, y), `difficult` the classes of the subset.
     """
 
     def __init__(
         self,
         key: str,
         point: Callable[[Answer, int], tuple[int, int]],
+        difficult: Difficult,
         classes: tuple[str, ...],
         params: EvaluateParams,
     ) -> None:
-        self._key, self._point, self._classes, self._params = key, point, classes, params
+        self._key, self._point, self._difficult = key, point, difficult
+        self._classes, self._params = classes, params
         self._pairs: list[Pair] = []
         self._images = 0
 
     def note(self, answer: Answer) -> None:
         """Note the pairs of an image; a class that it shows only as `difficult` makes none."""
         record, params = answer.record, self._params
+        difficult = self._difficult(answer)
         for label in pointing_classes(record.box_labels, record.difficult):
             hit = is_hit(
                 self._point(answer, label),
@@ -112,7 +118,7 @@ class Pointing:
                 params.pointing_tolerance,
                 params.pointing_rule,
             )
-            self._pairs.append(Pair(self._images, label, hit, label in answer.difficult))
+            self._pairs.append(Pair(self._images, label, hit, label in difficult))
         self._images += 1
 
     def counts(self) -> dict[str, int]:
