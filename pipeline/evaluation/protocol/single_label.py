@@ -22,6 +22,7 @@ from pipeline.evaluation.metrics.box_localization import (
     level_hits,
     localization_errors,
     max_box_acc,
+    max_box_acc_any,
     max_box_acc_v2,
     select_second_threshold,
     select_threshold,
@@ -39,7 +40,8 @@ def single_label_figures(
 ) -> Judged:
     """Return localization and classification errors, percent.
 
-    Besides them MaxBoxAcc and MaxBoxAccV2 and, where images have masks, PxAP and mask IoU.
+    Besides them MaxBoxAcc, MaxBoxAccV2 with its parts at IoU 0.3 and 0.7 and, where images have
+    masks, PxAP and mask IoU.
     Thresholds are plain shares of a map's range.
 
     Args:
@@ -148,6 +150,8 @@ class BoxScores:
             "mean_box_error": 100 * mean_of_defined(~judged.mean_hits, weights),
             "max_box_acc": max_box_acc(judged.hits, weights),
             "max_box_acc_v2": max_box_acc_v2(judged.best_ious, weights),
+            "max_box_acc_30": max_box_acc_any(judged.best_ious, 0.3, weights),
+            "max_box_acc_70": max_box_acc_any(judged.best_ious, 0.7, weights),
             **self.errors(judged.ranks, weights),
         }
 

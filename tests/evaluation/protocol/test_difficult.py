@@ -88,7 +88,7 @@ def annotations():
     names = ("voc2007-test-boxes.csv", "voc2007-test-difficult-pairs.tsv")
     if not all((folder / name).is_file() for name in names):
         pytest.skip(
-            f"no official boxes: set WSOL_ANNOTATIONS to the folder; {folder} lacks one of {', '.join(names)}"
+            f"no official boxes: set WSOL_ANNOTATIONS to the folder with {' and '.join(names)}"
         )
     return folder
 

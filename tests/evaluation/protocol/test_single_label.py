@@ -115,7 +115,7 @@ def test_every_figure_has_an_interval_and_thresholds_have_none(params):
     known = scores["gt_known_error_per_class"]["d"]
     assert known["value"] == pytest.approx(200 / 3)
     assert known["low"] < known["value"] < known["high"]
-    for name in (*ERRORS, "max_box_acc", "max_box_acc_v2", "px_ap", "mask_iou"):
+    for name in (*ERRORS, "max_box_acc", "max_box_acc_v2", "max_box_acc_30", "px_ap", "mask_iou"):
         assert scores[name]["low"] < scores[name]["value"] < scores[name]["high"], name
     for name in ("threshold", "second_threshold", "mask_threshold"):
         assert isinstance(scores[name], float)
@@ -193,6 +193,8 @@ def test_the_second_metric_of_choe_et_al_takes_any_component_and_three_ious(scor
     scores = scored([(guess, image)])
     assert scores["max_box_acc"] == 0
     assert scores["max_box_acc_v2"] == pytest.approx(100 * 2 / 3)
+    assert scores["max_box_acc_30"] == 100
+    assert scores["max_box_acc_70"] == 0
 
 
 def test_hits_by_level_are_those_of_the_labels_map(params):
