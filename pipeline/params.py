@@ -250,6 +250,7 @@ class SaliencyParams(Section):
 
     methods: list[SaliencyMethod]
     excitation_stride: Count
+    smoothing: Annotated[float, Field(ge=0, lt=1)]
     feedback_iterations: Count
 
 
