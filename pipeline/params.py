@@ -34,6 +34,12 @@ def _ascending(values: list[float]) -> list[float]:
     return values
 
 
+def _with_the_whole(scales: list[float]) -> list[float]:
+    if 1.0 not in scales or len(set(scales)) < len(scales):
+        raise ValueError("1.0 must be among them, and none twice")
+    return scales
+
+
 SizeRange = Annotated[
     list[Annotated[float, Field(gt=0, le=1)]],
     Field(min_length=2, max_length=2),
@@ -263,6 +269,7 @@ class EvaluateParams(Section):
     pointing_tolerance: NonNegative
     prediction_tolerance: NonNegative
     difficult_from: Annotated[str, Field(min_length=1)]
+    scales: Annotated[list[Positive], AfterValidator(_with_the_whole)]
     threshold_from: Literal["val", "test"]
     ten_crop: bool
 

@@ -32,12 +32,12 @@ class LocalizationErrors(TypedDict):
     top_5_star: float
 
 
-def is_located(box_xyxy: ArrayLike, boxes_xyxy: ArrayLike) -> bool:
-    """Tell whether a predicted (4,) box has IoU >= 0.5 with any of (n, 4) boxes; False for none.
+def is_located(predicted_xyxy: ArrayLike, boxes_xyxy: ArrayLike) -> bool:
+    """Tell whether a predicted (4,) box, or any of (m, 4), has IoU >= 0.5 with any of (n, 4) boxes.
 
-    A box of no area overlaps nothing, itself included.
+    False where there are none. A box of no area overlaps nothing, itself included.
     """
-    return bool((iou_xyxy(np.asarray(box_xyxy)[None], boxes_xyxy) >= MIN_IOU).any())
+    return bool((iou_xyxy(np.atleast_2d(predicted_xyxy), boxes_xyxy) >= MIN_IOU).any())
 
 
 def cor_loc(

@@ -34,6 +34,10 @@ class Answer:
         """Return the response map of a class at the image's size, (height, width)."""
         return self.at_image_size(self.prediction.map_of(label))
 
+    def responses(self, label: int) -> list[Map]:
+        """Return those of all input sizes, `response` first."""
+        return [self.at_image_size(values) for values in self.prediction.maps_of(label)]
+
     def point(self, label: int) -> tuple[int, int]:
         """Return the pixel (x, y) of the maximum of a class's map at the image's size."""
         if label not in self._points:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluation.localization.boxes import Boxes, mean_threshold_box
+from pipeline.evaluation.localization.oracle import candidate_boxes
 from pipeline.evaluation.metrics.bootstrap import Weights
 from pipeline.evaluation.metrics.box_localization import cor_loc, is_located
 from pipeline.evaluation.metrics.classification import mean_average_precision
@@ -233,43 +234,59 @@ def boxes_of(record: Record, label: int) -> Boxes:
     return boxes
 
 
-def mean_threshold_boxes(
-    pairs: Pairs, params: InputParams
-) -> Iterator[tuple[Record, dict[int, Boxes]]]:
-    """Yield each record with one box for each of its classes: label -> (4,).
+Located = Mapping[str, Mapping[int, Boxes]]
+"""Boxes of one image: figure -> class -> its one box (4,), or (n, 4) of which the best counts."""
 
-    It is the tight box of all pixels above the mean response (SPN Sec. 4.3).
+
+def boxes_of_maps(pairs: Pairs, params: InputParams) -> Iterator[tuple[Record, Located]]:
+    """Yield each record with the boxes of its classes.
+
+    `cor_loc` has the tight box of all pixels above the mean response (SPN Sec. 4.3),
+    `cor_loc_oracle` the `candidate_boxes` of all input sizes.
 
     Args:
         pairs: predictions with the maps of each image's own classes, and their records.
     """
     for prediction, record in pairs:
         answer = Answer(prediction, record, params.align_corners)
-        yield record, {label: mean_threshold_box(answer.response(label)) for label in record.labels}
+        responses = {label: answer.responses(label) for label in record.labels}
+        yield (
+            record,
+            {
+                "cor_loc": {c: mean_threshold_box(maps[0]) for c, maps in responses.items()},
+                "cor_loc_oracle": {c: candidate_boxes(maps) for c, maps in responses.items()},
+            },
+        )
 
 
 def cor_loc_figures(
-    located: Iterable[tuple[Record, Mapping[int, Boxes]]], classes: tuple[str, ...]
+    located: Iterable[tuple[Record, Located]], names: Sequence[str], classes: tuple[str, ...]
 ) -> Judged:
     """Return CorLoc of positive (image, class) pairs, percent (SPN Table 4).
 
-    Each class and the mean over classes: {"cor_loc": {"mean", "per_class"}, "n": {"trainval"}}.
+    Of each of `names` each class and the mean over classes, {"mean", "per_class"}, and the number
+    of images, {"n": {"trainval"}}.
 
     Args:
-        located: records of the training and validation images, each with the one predicted box of
-            each of its classes, label -> (4,); boxes of other classes do not matter.
+        located: records of the training and validation images, each with the boxes that `names`
+            are judged by; boxes of other classes than the image's do not matter.
     """
-    pairs, images = [], 0
+    pairs: dict[str, list[Pair]] = {name: [] for name in names}
+    images = 0
     for record, boxes in located:
-        pairs += [
-            Pair(images, label, is_located(boxes[label], boxes_of(record, label)))
-            for label in record.labels
-        ]
+        for name, own in pairs.items():
+            own += [
+                Pair(images, label, is_located(boxes[name][label], boxes_of(record, label)))
+                for label in record.labels
+            ]
         images += 1
-    image, labels, hits, _ = columns(pairs)
+    judged = {name: columns(own) for name, own in pairs.items()}
 
     def figures(weights: Weights) -> Figures:
-        mean, each = cor_loc(labels, hits, len(classes), weights[image])
-        return {"cor_loc": {"mean": mean, "per_class": by_class(classes, each)}}
+        found: Figures = {}
+        for name, (image, labels, hits, _) in judged.items():
+            mean, each = cor_loc(labels, hits, len(classes), weights[image])
+            found[name] = {"mean": mean, "per_class": by_class(classes, each)}
+        return found
 
     return Judged(figures, images, {"n": {"trainval": images}})

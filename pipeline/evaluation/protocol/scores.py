@@ -45,10 +45,10 @@ def judge(
 def _multi_label(
     pairs: Mapping[str, Pairs], classes: tuple[str, ...], params: Params
 ) -> Sequence[Judged]:
-    located = multi_label.mean_threshold_boxes(chain(pairs["train"], pairs["val"]), params.input)
+    located = multi_label.boxes_of_maps(chain(pairs["train"], pairs["val"]), params.input)
     return (
         multi_label.test_figures(pairs["test"], classes, params),
-        multi_label.cor_loc_figures(located, classes),
+        multi_label.cor_loc_figures(located, ("cor_loc", "cor_loc_oracle"), classes),
     )
 
 

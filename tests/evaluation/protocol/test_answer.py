@@ -48,8 +48,8 @@ def of_tests(pairs, params):
 
 
 def cor_loc(pairs, params):
-    boxes = multi_label.mean_threshold_boxes(pairs, params.input)
-    return multi_label.cor_loc_figures(boxes, COLOURS)
+    boxes = multi_label.boxes_of_maps(pairs, params.input)
+    return multi_label.cor_loc_figures(boxes, ("cor_loc", "cor_loc_oracle"), COLOURS)
 
 
 def single(pairs, params):
