@@ -13,7 +13,7 @@ from pipeline.reporting.catalogue import FURTHER, TABLES
 
 FILE = Path(__file__).with_name("settings.yaml")
 
-Value = bool | int | float | str | list[int] | list[str]
+Value = bool | int | float | str | list[int] | list[float] | list[str]
 
 
 class Sourced(Section):
