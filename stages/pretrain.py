@@ -42,7 +42,7 @@ def train_from_scratch(params: Params, features: nn.Module) -> None:
     """
     split = PackedSplit(split_folder("single", "train"))
     trained = resume(
-        lambda: Classification(Classifier(params.backbone.name, len(split.classes))),
+        lambda: Classification(Classifier(params.backbone, len(split.classes))),
         split,
         params,
         (params.backbone, params.pretrain),

@@ -7,22 +7,28 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import InputError
+from pipeline.models.networks.network import IMAGENET_MEAN, IMAGENET_STD
 from pipeline.models.networks.registry import find
 from pipeline.models.weights import layer_name, load_first_weights
-from pipeline.params import BackboneParams
+from pipeline.params import BackboneParams, Normalisation
 
 
 class Normalise(nn.Module):
-    """uint8 images (B, 3, S, S) to what a network was trained on: its mean and deviation."""
+    """uint8 images (B, 3, S, S) to what a network was trained on: its mean and deviation.
+
+    "imagenet" takes those of ImageNet, whatever the network was trained on.
+    """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, normalisation: Normalisation = "own") -> None:
         super().__init__()
         config: Any = network.pretrained_cfg
-        self.register_buffer("mean", torch.tensor(config["mean"])[:, None, None] * 255, False)
-        self.register_buffer("std", torch.tensor(config["std"])[:, None, None] * 255, False)
+        own = config["mean"], config["std"]
+        mean, std = (IMAGENET_MEAN, IMAGENET_STD) if normalisation == "imagenet" else own
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None] * 255, False)
+        self.register_buffer("std", torch.tensor(std)[:, None, None] * 255, False)
 
     def forward(self, images: Tensor) -> Tensor:
         normalised = (images.to(self.mean.dtype) - self.mean) / self.std
@@ -32,10 +38,10 @@ class Normalise(nn.Module):
 class Classifier(nn.Module):
     """A whole network with random weights, for training a backbone from scratch."""
 
-    def __init__(self, name: str, classes: int) -> None:
+    def __init__(self, params: BackboneParams, classes: int) -> None:
         super().__init__()
-        self.backbone = find(name).classifier(classes)
-        self.normalise = Normalise(self.backbone)
+        self.backbone = find(params.name).classifier(classes)
+        self.normalise = Normalise(self.backbone, params.normalisation)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.backbone(self.normalise(images))
@@ -85,7 +91,7 @@ class Backbone(nn.Module):
         self.strides: list[int] = info.reduction()
         for module in self._leading_modules(info.module_name(), params.frozen_stages):
             module.requires_grad_(False)
-        self.normalise = Normalise(self.network)
+        self.normalise = Normalise(self.network, params.normalisation)
         self.freeze_statistics = params.freeze_statistics
 
     def forward(self, images: Tensor) -> list[Tensor]:

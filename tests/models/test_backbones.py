@@ -46,6 +46,18 @@ def test_bytes_are_normalised_as_the_network_was_trained(images):
     torch.testing.assert_close(Normalise(network)(images), (images / 255 - mean) / std)
 
 
+def test_images_may_be_normalised_as_imagenet_whatever_the_network(build, params, images):
+    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    expected = (images / 255 - mean) / std
+    plain = {"name": "googlenet", "output_stride": 32}
+    own, imagenet = build(**plain), build(**plain, normalisation="imagenet")
+    torch.testing.assert_close(own.normalise(images), (images / 255 - 0.5) / 0.5)
+    torch.testing.assert_close(imagenet.normalise(images), expected)
+    scratch = changed(params, backbone__name="googlenet", backbone__normalisation="imagenet")
+    torch.testing.assert_close(Classifier(scratch.backbone, 3).normalise(images), expected)
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("output_stride", [16, 32])
 def test_channels_and_strides_are_those_of_the_maps(build, images, name, output_stride):
@@ -193,7 +205,10 @@ def test_damaged_first_weights_are_refused(build, tmp_path, backbone_file):
         build(path)
 
 
-def test_a_classifier_from_scratch_scores_its_classes(images):
-    assert Classifier("test_efficientnet", 3)(images).shape == (4, 3)
+def test_a_classifier_from_scratch_scores_its_classes(params, images):
+    known, unknown = (
+        changed(params, backbone__name=n).backbone for n in ("test_efficientnet", "resnet5000")
+    )
+    assert Classifier(known, 3)(images).shape == (4, 3)
     with pytest.raises(InputError, match="backbone.name: 'resnet5000' is none of"):
-        Classifier("resnet5000", 3)
+        Classifier(unknown, 3)

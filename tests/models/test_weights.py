@@ -52,6 +52,7 @@ def test_first_weights_are_the_layers_of_the_features_alone(tmp_path, name):
             output_stride=16,
             frozen_stages=0,
             freeze_statistics=True,
+            normalisation="own",
             standardise=False,
         ),
     )
