@@ -236,6 +236,13 @@ class AcolParams(Section):
     erase_above: OpenFraction
 
 
+class AdlParams(Section):
+    """Attention-based Dropout Layer."""
+
+    drop_rate: Fraction
+    threshold: OpenFraction
+
+
 class OquabParams(Section):
     """Global max pooling: the head and schedule of the CAM twin, nothing of its own."""
 
@@ -321,6 +328,7 @@ class Params(Section):
     proposals: Annotated[Unique[str], AfterValidator(_known("proposals"))]
     has: HasParams
     acol: AcolParams
+    adl: AdlParams
     oquab: OquabParams
     wsddn: WsddnParams
     edge_boxes: EdgeBoxesParams
