@@ -3,9 +3,9 @@
 An embedded data set is verified and unpacked into data/raw. Another one is downloaded and unpacked
 outside the outs of DVC, unless its environment variable says where it lies; data/raw then has its
 inventory, and data/files that of the files that params.yaml names. So other files there, once
-seen, rerun the stages that read them. data/outside.txt lists what is outside: the stage
-`look_again` marks that list if it is not empty, so that this stage runs in every `dvc repro` as
-long as something outside is in use.
+seen, rerun the stages that read them. data/outside.txt lists what is outside, or says
+"nothing": the stage `look_again` adds a line to a list, so that DVC finds it changed and runs this
+stage in every `dvc repro` as long as something outside is in use.
 """
 
 from collections.abc import Mapping
@@ -71,7 +71,7 @@ def download(params: Params) -> None:
                 write_content(folder, key, outside)
         write_json(SEEN, {name: found.model_dump() for name, found in outside.items()})
         with atomic_path(OUTSIDE) as path:
-            path.write_text("".join(f"{name}\n" for name in sorted(outside)))
+            path.write_text("".join(f"{name}\n" for name in sorted(outside) or ["nothing"]))
 
 
 def named_files(params: Params) -> dict[str, Path | None]:
