@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import nn
 
-from pipeline.errors import InputError
+from pipeline.errors import unlisted
 from pipeline.evaluation.localization import classification
 from pipeline.evaluation.localization.predictions import write_predictions
 from pipeline.models.classifiers import build, check
@@ -27,10 +27,7 @@ def classify(params: Params, classifier: str) -> None:
             training, one of `ranking.classifiers` that cannot be had.
     """
     if classifier not in params.ranking.classifiers:
-        raise InputError(
-            f"{classifier} is not on the list `ranking.classifiers` of params.yaml; put it there, "
-            f"or run `dvc exp run -S 'ranking.classifiers=[{classifier}]'`"
-        )
+        raise unlisted(classifier, "ranking.classifiers")
     test = PackedSplit(split_folder("single", "test"))
     check(params.ranking.classifiers, len(test.classes), params)
     network, checkpoints = trained(classifier, len(test.classes), params)
@@ -46,9 +43,8 @@ def trained(name: str, classes: int, params: Params) -> tuple[nn.Module, Checkpo
         return build(name, classes, params), None
     images, schedule = PackedSplit(split_folder("single", "train")), params.ranking.train
     reads = [Path(params.pretrain.file)] if params.pretrain.source == "file" else []
-    checkpoints = unfinished(
-        images, params, (params.pretrain,), schedule, SCRATCH / f"classifier-{name}", reads
-    )
+    own, scratch = (params.pretrain,), SCRATCH / f"classifier-{name}"
+    checkpoints = unfinished([images.digest], params, own, schedule, scratch, reads)
     module, _ = resume(
         lambda: Classification(build(name, classes, params)), images, params, schedule, checkpoints
     )

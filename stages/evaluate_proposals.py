@@ -18,7 +18,7 @@ def evaluate_proposals(params: Params, method: str) -> None:
         InputError: no such method, one that params.yaml does not list, a missing input, no test
             image with an object.
     """
-    found = registry.find(method, params)
+    found = registry.proposer(method, params)
     test = PackedSplit(split_folder(found.track, "test"))
     write_proposals(predictions_file(method), search(test, found.load()(params)))
     described = {

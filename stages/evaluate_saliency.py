@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from pipeline.errors import unlisted
 from pipeline.evaluation.protocol.estimates import Figures
 from pipeline.evaluation.protocol.multi_label import pointing_figures
 from pipeline.evaluation.protocol.pairs import Pairs, stored_pairs
@@ -32,9 +33,11 @@ def evaluate_saliency(params: Params, track: Task) -> None:
     evaluate wrote for it.
 
     Raises:
-        InputError: no such track, a missing or foreign input, a stride that the backbone does not
-            have, a map that is not finite, nothing to score.
+        InputError: a track that params.yaml does not list, a missing or foreign input, a
+            stride that the backbone does not have, a map that is not finite, nothing to score.
     """
+    if track not in params.saliency.tracks:
+        raise unlisted(track, "saliency.tracks")
     cam = registry.find(f"cam_{track}", params)
     stored = {
         name: stored_pairs(predictions_file(cam.name), PackedSplit(split_folder(track, name)))

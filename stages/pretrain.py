@@ -42,7 +42,7 @@ def train_from_scratch(params: Params, features: nn.Module) -> None:
     """
     images, schedule = PackedSplit(split_folder("single", "train")), params.pretrain.train
     own = (params.backbone, params.pretrain)
-    checkpoints = unfinished(images, params, own, schedule, SCRATCH / "backbone")
+    checkpoints = unfinished([images.digest], params, own, schedule, SCRATCH / "backbone")
 
     def objective() -> nn.Module:
         return Classification(Classifier(params.backbone.name, len(images.classes)))

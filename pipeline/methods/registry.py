@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, unlisted
 
 if TYPE_CHECKING:
     from pipeline.models.interface import Method
@@ -110,20 +110,26 @@ def models(params: "Params") -> list[Model]:
 
 
 def find(name: str, params: "Params") -> Model:
-    """Return the model called `name`.
+    """Return the model called `name`, which is trained.
 
     Raises:
         InputError: there is none, or params.yaml does not list it.
     """
-    if name not in MODELS:
-        raise InputError(f"model {name!r} is none of {', '.join(MODELS)}")
-    model = MODELS[name]
+    return _find(name, [m for m in MODELS.values() if m.entry.listed != "proposals"], params)
+
+
+def proposer(name: str, params: "Params") -> Model:
+    """Return the method called `name`, which proposes without learning; errors as `find`."""
+    return _find(name, [m for m in MODELS.values() if m.entry.listed == "proposals"], params)
+
+
+def _find(name: str, among: list[Model], params: "Params") -> Model:
+    known = {model.name: model for model in among}
+    if name not in known:
+        raise InputError(f"model {name!r} is none of {', '.join(known)}")
+    model = known[name]
     if model not in models(params):
-        kind = model.entry.listed
-        raise InputError(
-            f"{name} is not on the list `{kind}` of params.yaml; put it there, or run "
-            f"`dvc exp run -S '{kind}=[{name}]'`"
-        )
+        raise unlisted(name, str(model.entry.listed))
     return model
 
 

@@ -8,10 +8,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from pipeline.packed.loading import loader
 from pipeline.packed.pictures import Annotate, Window, to_tensor, warp
 from pipeline.packed.store import PackedSplit
 from pipeline.params import InputParams
-from pipeline.processes import loaders
 
 
 class AugmentedImages(Dataset[tuple[Tensor, Any]]):
@@ -63,5 +63,4 @@ def training_batches(
     """Return batches of (images (B, 3, S, S) uint8, targets), and the sampler of their keys."""
     keys = ShuffledKeys(len(split), seed)
     images = AugmentedImages(split, params, seed, annotate)
-    loader = DataLoader(images, batch_size, sampler=keys, num_workers=loaders(), drop_last=False)
-    return loader, keys
+    return loader(images, batch_size, keys), keys

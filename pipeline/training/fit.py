@@ -1,7 +1,7 @@
 """From a network and a packed split to trained weights and their history on disk."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,9 +11,10 @@ from torch import nn
 
 from pipeline.fingerprint import fingerprint
 from pipeline.folders import atomic_folder
+from pipeline.locks import turn
 from pipeline.models.backbones import Backbone
 from pipeline.models.interface import WEIGHTS, Method
-from pipeline.models.weights import save_weights
+from pipeline.models.weights import require, save_weights
 from pipeline.packed.pictures import Annotate, ClassTargets
 from pipeline.packed.record import SPLITS, Task
 from pipeline.packed.store import PackedSplit
@@ -48,12 +49,10 @@ def fit(
     splits = {name: PackedSplit(data / name) for name in SPLITS}
     own = (params.backbone, *(getattr(params, name) for name in method.sections))
     images, schedule = splits["train"], method.schedule(params, track)
-    checkpoints = unfinished(images, params, own, schedule, scratch / folder.name, [backbone])
-    prepared = checkpoints.folder / "prepared"
-    with PartialState().main_process_first():
-        if not prepared.exists():
-            with atomic_folder(prepared) as new:
-                method.prepare(new, splits, params)
+    require(backbone, "pretrain")
+    digests, name = [split.digest for split in splits.values()], scratch / folder.name
+    checkpoints = unfinished(digests, params, own, schedule, name, [backbone])
+    prepared = _prepared(method, splits, params, checkpoints)
 
     def objective() -> nn.Module:
         network = method.network(Backbone(params.backbone, backbone), len(images.classes), params)
@@ -70,8 +69,23 @@ def fit(
         checkpoints.remove()
 
 
+def _prepared(
+    method: Method, splits: Mapping[str, PackedSplit], params: Params, checkpoints: Checkpoints
+) -> Path:
+    """Return the folder of what the method needs besides; one process makes it, others wait.
+
+    They wait for a lock, not for each other as a process group does: that gives up after minutes.
+    """
+    prepared = checkpoints.folder / "prepared"
+    with turn(checkpoints.folder / "prepared.lock"):
+        if not prepared.exists():
+            with atomic_folder(prepared) as new:
+                method.prepare(new, splits, params)
+    return prepared
+
+
 def unfinished(
-    images: PackedSplit,
+    digests: Sequence[str],
     params: Params,
     own: Sequence[Section],
     schedule: TrainParams,
@@ -81,12 +95,13 @@ def unfinished(
     """Return the checkpoints of a training, which only an equal one finds again.
 
     Args:
+        digests: those of the splits that decide the result.
         own: the sections of params that decide the module.
         scratch: beginning of the path of the checkpoints.
         reads: the files that decide the module besides.
     """
     settings = [section.model_dump() for section in (params.input, *own, schedule)]
-    key = fingerprint([params.seed, *settings, images.digest], reads)
+    key = fingerprint([params.seed, *settings, *digests], reads)
     return Checkpoints(scratch.with_name(f"{scratch.name}-{key}"))
 
 

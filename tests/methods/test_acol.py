@@ -1,10 +1,11 @@
 import pytest
 import torch
+from torch.nn import functional as F
 
-from pipeline.methods.acol import ComplementaryNetwork, erase
-from pipeline.methods.spg.guidance import normalise_maps
-from pipeline.methods.spg.network import SpgPlain
+from pipeline.methods.acol import ComplementaryNetwork, ComplementaryObjective, erase
+from pipeline.methods.bases.spg_plain import SpgPlain
 from pipeline.models.backbones import Backbone
+from pipeline.models.maps import normalise_maps
 from tests.parameters import changed
 
 CLASSES = 5
@@ -100,3 +101,13 @@ def test_a_is_spg_plain_with_its_first_weights_and_gives_the_scores(build, image
         expected = twin(images)
         torch.testing.assert_close(network(images), expected)
         torch.testing.assert_close(network.localize(images).logits, expected)
+
+
+def test_both_classifiers_learn_the_label_with_its_own_map_erased(build, images):
+    network, targets = build(), torch.tensor([2, 0, 1])
+    losses = ComplementaryObjective(network)(images, targets, 0)
+    maps = network.complementary(images, targets)
+    assert losses.keys() == {"classification", "complementary"}
+    for name, classifier in (("classification", maps.a), ("complementary", maps.b)):
+        expected = F.cross_entropy(classifier.mean((2, 3)), targets)
+        torch.testing.assert_close(losses[name], expected)
