@@ -103,6 +103,9 @@ class CutoutsParams(Section):
     clutter: Fraction
 
 
+Normalisation = Literal["own", "imagenet"]
+
+
 class BackboneParams(Section):
     """The feature extractor shared by every network."""
 
@@ -110,6 +113,7 @@ class BackboneParams(Section):
     output_stride: Count
     frozen_stages: Annotated[int, Field(ge=0)]
     freeze_statistics: bool
+    normalisation: Normalisation
     standardise: bool
 
 
@@ -120,11 +124,20 @@ class TrainParams(Section):
     batch_size: Count
     learning_rate: Positive
     added_learning_rate: Positive
+    bias_rate: Positive
     momentum: Annotated[float, Field(ge=0, lt=1)]
+    nesterov: bool
     weight_decay: NonNegative
     max_gradient_norm: Positive
     decay_epochs: list[Count]
     decay_factor: OpenFraction
+
+    @field_validator("nesterov")
+    @classmethod
+    def _needs_momentum(cls, nesterov: bool, others: ValidationInfo) -> bool:
+        if nesterov and not others.data.get("momentum", 1):
+            raise ValueError("needs a momentum above 0")
+        return nesterov
 
 
 class PretrainParams(Section):

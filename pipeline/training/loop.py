@@ -60,6 +60,7 @@ def train(
         learning_rates(objective, params),
         momentum=params.momentum,
         weight_decay=params.weight_decay,
+        nesterov=params.nesterov,
     )
     scheduler = MultiStepLR(optimizer, params.decay_epochs, params.decay_factor)
     objective = objective.to(memory_format=torch.channels_last)
@@ -113,12 +114,22 @@ def run_epoch(
 
 
 def learning_rates(objective: nn.Module, params: TrainParams) -> list[dict[str, object]]:
-    """Return two parameter groups: the backbone, and the layers added to it."""
+    """Return four parameter groups: weights and biases of the backbone, then of added layers.
+
+    Biases, those of batch normalisation too, learn at `bias_rate` times the rate of the weights.
+    """
     backbone = set(objective.get_submodule("network.backbone").parameters())
-    learning = [p for p in objective.parameters() if p.requires_grad]
+    learning = [(name, p) for name, p in objective.named_parameters() if p.requires_grad]
+
+    def group(own: bool, bias: bool) -> list[nn.Parameter]:
+        return [p for n, p in learning if (p in backbone, n.endswith("bias")) == (own, bias)]
+
+    rates = ((True, params.learning_rate), (False, params.added_learning_rate))
+    factors = ((False, 1.0), (True, params.bias_rate))
     return [
-        {"params": [p for p in learning if p in backbone], "lr": params.learning_rate},
-        {"params": [p for p in learning if p not in backbone], "lr": params.added_learning_rate},
+        {"params": group(own, bias), "lr": rate * factor}
+        for own, rate in rates
+        for bias, factor in factors
     ]
 
 
