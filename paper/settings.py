@@ -25,7 +25,7 @@ FURTHER = {
 }
 """Scores files that a run can have besides those of its models, and the stage that writes each."""
 
-Value = bool | int | float | str | list[int] | list[str]
+Value = bool | int | float | str | list[int] | list[float] | list[str]
 
 
 class Sourced(Section):

@@ -36,6 +36,12 @@ def _ascending(values: list[float]) -> list[float]:
     return values
 
 
+def _with_the_whole(scales: list[float]) -> list[float]:
+    if 1.0 not in scales or len(set(scales)) < len(scales):
+        raise ValueError("1.0 must be among them, and none twice")
+    return scales
+
+
 SizeRange = Annotated[
     list[Annotated[float, Field(gt=0, le=1)]],
     Field(min_length=2, max_length=2),
@@ -97,6 +103,9 @@ class CutoutsParams(Section):
     clutter: Fraction
 
 
+Normalisation = Literal["own", "imagenet"]
+
+
 class BackboneParams(Section):
     """The feature extractor shared by every network."""
 
@@ -104,6 +113,7 @@ class BackboneParams(Section):
     output_stride: Count
     frozen_stages: Annotated[int, Field(ge=0)]
     freeze_statistics: bool
+    normalisation: Normalisation
     standardise: bool
 
 
@@ -114,11 +124,20 @@ class TrainParams(Section):
     batch_size: Count
     learning_rate: Positive
     added_learning_rate: Positive
+    bias_rate: Positive
     momentum: Annotated[float, Field(ge=0, lt=1)]
+    nesterov: bool
     weight_decay: NonNegative
     max_gradient_norm: Positive
     decay_epochs: list[Count]
     decay_factor: OpenFraction
+
+    @field_validator("nesterov")
+    @classmethod
+    def _needs_momentum(cls, nesterov: bool, others: ValidationInfo) -> bool:
+        if nesterov and not others.data.get("momentum", 1):
+            raise ValueError("needs a momentum above 0")
+        return nesterov
 
 
 class PretrainParams(Section):
@@ -133,11 +152,12 @@ class PretrainParams(Section):
 
 
 class InputParams(Section):
-    """Image size and augmentation."""
+    """Image size and augmentation, and how maps are resized to the image."""
 
     size: Annotated[int, Field(ge=32)]
     margin: Annotated[int, Field(ge=0)]
     flip: bool
+    align_corners: bool
 
 
 class SpnParams(Section):
@@ -268,6 +288,7 @@ class SaliencyParams(Section):
     tracks: Unique[Literal["multi", "single"]]
     methods: Annotated[Unique[SaliencyMethod], Field(min_length=1)]
     excitation_stride: Count
+    smoothing: Annotated[float, Field(ge=0, lt=1)]
     feedback_iterations: Count
 
 
@@ -279,6 +300,8 @@ class EvaluateParams(Section):
     pointing_rule: Literal["box", "disc"]
     pointing_tolerance: NonNegative
     prediction_tolerance: NonNegative
+    difficult_from: Annotated[str, Field(min_length=1)]
+    scales: Annotated[list[Positive], AfterValidator(_with_the_whole)]
     threshold_from: Literal["val", "test"]
     ten_crop: bool
 

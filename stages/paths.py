@@ -3,7 +3,12 @@
 import os
 from pathlib import Path
 
+from pipeline.workspace import checkout
+
 RAW = Path("data/raw")
+FILES = Path("data/files")
+SEEN = Path("data/seen.json")
+OUTSIDE = Path("data/outside.txt")
 PACKED = Path("data/packed")
 BACKBONE = Path("data/weights/backbone.safetensors")
 SCRATCH = Path(".scratch")
@@ -11,8 +16,11 @@ REPORTS = Path("reports")
 
 
 def download_folder(dataset: str) -> Path:
-    """What is downloaded of a data set: no out of DVC, which would hash and store it once more."""
-    return Path(os.environ.get("WSOL_DATA") or "data/downloads") / dataset
+    """What is downloaded of a data set: no out of DVC, which would hash and store it once more.
+
+    DVC's copies of the checkout share it.
+    """
+    return checkout() / (os.environ.get("WSOL_DATA") or "data/downloads") / dataset
 
 
 def split_folder(track: str, split: str) -> Path:

@@ -7,7 +7,7 @@ from PIL import Image
 from torch import nn
 
 from pipeline.errors import InputError
-from pipeline.models.backbones import Classifier, skeleton
+from pipeline.models.backbones import Classifier, network_for
 from pipeline.models.losses import Classification
 from pipeline.models.pretrained import imagenet_classifier, verify
 from pipeline.models.weights import save_first_weights
@@ -24,9 +24,10 @@ def pretrain(params: Params) -> None:
     """Write data/weights/backbone.safetensors from the source that `pretrain.source` names.
 
     Raises:
-        InputError: the source is absent or damaged, or its network fails the check picture.
+        InputError: the source is absent or damaged, its network fails the check picture, or the
+            backbone does not take images of `input.size`.
     """
-    features = skeleton(params.backbone)
+    features = network_for(params.backbone, params.input.size)
     if params.pretrain.source == "scratch":
         train_from_scratch(params, features)
         return
@@ -45,7 +46,7 @@ def train_from_scratch(params: Params, features: nn.Module) -> None:
     checkpoints = unfinished([images.digest], params, own, schedule, SCRATCH / "backbone")
 
     def objective() -> nn.Module:
-        return Classification(Classifier(params.backbone.name, len(images.classes)))
+        return Classification(Classifier(params.backbone, len(images.classes)))
 
     module, _ = resume(objective, images, params, schedule, checkpoints)
     save_first_weights(module.get_submodule("network.backbone"), features, BACKBONE)

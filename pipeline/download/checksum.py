@@ -9,31 +9,38 @@ from pipeline.errors import InputError
 from pipeline.files import atomic_path
 
 _BLOCK = 2**20
-_PATTERN = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", re.IGNORECASE)
+_FORM = re.compile(r"(?:md5:)?([0-9a-f]{32})|(?:sha256:)?([0-9a-f]{64})")
+_RECORDED = re.compile(r"\b[0-9a-f]{64}\b", re.IGNORECASE)
 
 
 class CorruptFile(InputError):
     """The content of a file is not what it must be."""
 
 
-def check_form(checksum: str) -> None:
-    """Refuse, with an InputError, a checksum that no file could have."""
-    if not _PATTERN.fullmatch(checksum):
+def parse(checksum: str) -> tuple[str, str]:
+    """Return algorithm and digits, "md5" or "sha256", of a checksum as people write it.
+
+    Capitals and blanks do not matter, and digits without a name tell it by their number. InputError
+    for what no file could have.
+    """
+    form = _FORM.fullmatch("".join(checksum.split()).lower())
+    if form is None:
         raise InputError(
             f"checksum {checksum!r} is neither md5:<32 hex digits> nor sha256:<64 hex digits>; "
             "copy it from the publisher's page"
         )
+    md5, sha256 = form.groups()
+    return ("md5", md5) if md5 else ("sha256", sha256)
 
 
 def verify(path: Path, checksum: str) -> None:
-    """Compare the content of `path` with `checksum`, "md5:<hex>" or "sha256:<hex>".
+    """Compare the content of `path` with `checksum`, as `parse` reads it.
 
     Raises:
         CorruptFile: an InputError that names the file, the expected and the found checksum.
         InputError: the file cannot be read, or `checksum` has another form.
     """
-    check_form(checksum)
-    algorithm, _, expected = checksum.lower().partition(":")
+    algorithm, expected = parse(checksum)
     found = _digest(path, algorithm)
     if found != expected:
         raise CorruptFile(
@@ -51,10 +58,10 @@ def recorded(target: Path) -> str:
     path = record_file(target)
     if not path.exists():
         return ""
-    checksum = "sha256:" + path.read_text(errors="replace").partition(" ")[0].strip()
-    if not _PATTERN.fullmatch(checksum):
+    found = _RECORDED.search(path.read_text(errors="replace"))
+    if found is None:
         raise InputError(f"{path}: holds no sha256; restore it, or remove it")
-    return checksum
+    return f"sha256:{found[0].lower()}"
 
 
 def record(path: Path, target: Path) -> str:

@@ -10,7 +10,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from pipeline.evaluation.localization.inference import predict
@@ -20,6 +19,7 @@ from pipeline.evaluation.protocol.pairs import stored_pairs
 from pipeline.evaluation.protocol.proposal_scores import proposal_scores
 from pipeline.evaluation.protocol.region_scores import region_scores
 from pipeline.evaluation.protocol.scores import SCORED_SPLITS, scores_of
+from pipeline.models.device import compute_device
 from pipeline.packed.proposals import Proposals, StoredProposals, write_proposals
 from pipeline.packed.record import Record, Task
 from pipeline.packed.store import PackedSplit
@@ -53,11 +53,6 @@ def answers_of(network: nn.Module) -> Answers:
     raise TypeError(f"{type(network).__name__} has none of {', '.join(k.ability for k in ANSWERS)}")
 
 
-def device() -> torch.device:
-    """Return where networks run."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def _write_maps(path: Path, network: Any, splits: Splits, folder: Path, params: Params) -> None:
     found = (predict(network, split, params.input, params.evaluate) for split in splits.values())
     write_predictions(path, chain.from_iterable(found))
@@ -73,7 +68,8 @@ def _judge_maps(path: Path, network: Any, splits: Splits, params: Params) -> Fig
 def _write_detections(
     path: Path, network: Any, splits: Splits, folder: Path, params: Params
 ) -> None:
-    found = (network.to(device()).detect(split, folder, params) for split in splits.values())
+    network = network.to(compute_device())
+    found = (network.detect(split, folder, params) for split in splits.values())
     write_proposals(path, chain.from_iterable(found))
 
 
@@ -88,7 +84,8 @@ def _judge_detections(path: Path, network: Any, splits: Splits, params: Params) 
 def _write_proposals(
     path: Path, network: Any, splits: Splits, folder: Path, params: Params
 ) -> None:
-    found = (network.to(device()).propose(split, params) for split in splits.values())
+    network = network.to(compute_device())
+    found = (network.propose(split, params) for split in splits.values())
     write_proposals(path, chain.from_iterable(found))
 
 

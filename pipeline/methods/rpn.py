@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import (
@@ -18,12 +17,12 @@ from torchvision.models.detection.rpn import (
 
 from pipeline.models.backbones import Backbone
 from pipeline.models.interface import Method
+from pipeline.packed.loading import loader
 from pipeline.packed.pictures import WholeImages, Window
 from pipeline.packed.proposals import Proposals
 from pipeline.packed.record import Record
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
-from pipeline.processes import loaders
 
 ANCHOR_SIDES = (0.1, 0.2, 0.4, 0.8)
 """As shares of the image's side; in Faster R-CNN 128, 256 and 512 of 600 px, the last three."""
@@ -96,7 +95,7 @@ class RegionProposer(nn.Module):
         images = WholeImages(split, params.input.size)
         device = next(self.parameters()).device
         records = iter(split)
-        for batch in DataLoader(images, params.evaluate.batch_size, num_workers=loaders()):
+        for batch in loader(images, params.evaluate.batch_size):
             for boxes, scores in self(batch.to(device)):
                 record, best = next(records), slice(params.rpn.boxes)
                 sides = np.array([record.width, record.height] * 2, np.float32)

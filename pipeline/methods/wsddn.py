@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from torchvision.ops import roi_align
 
 from pipeline.errors import InputError
@@ -19,12 +19,12 @@ from pipeline.methods.bases.edge_boxes import edge_boxes
 from pipeline.methods.bases.search import search
 from pipeline.models.backbones import Backbone
 from pipeline.models.interface import Method
+from pipeline.packed.loading import loader
 from pipeline.packed.pictures import ClassTargets, Window, to_tensor, warp
 from pipeline.packed.proposals import Proposals, StoredProposals, write_proposals
 from pipeline.packed.record import Record
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params, WsddnParams
-from pipeline.processes import loaders
 
 PROPOSALS = "proposals.arrow"
 """EdgeBoxes of all images, in the model's folder."""
@@ -109,7 +109,7 @@ class WeaklySupervisedDetector(nn.Module):
         _refuse_foreign(split, proposals)
         images = _WholeImages(split, params.input.size, proposals, limit)
         device, index = next(self.parameters()).device, 0
-        for batch, found in DataLoader(images, params.evaluate.batch_size, num_workers=loaders()):
+        for batch, found in loader(images, params.evaluate.batch_size):
             regions = Regions(*(each.to(device) for each in found))
             for scores in self(batch.to(device), regions).float().cpu().numpy():
                 record = split[index]

@@ -6,23 +6,29 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, first_line
+from pipeline.models.networks.network import IMAGENET_MEAN, IMAGENET_STD
 from pipeline.models.networks.registry import find
-from pipeline.models.weights import layer_name, load_first_weights
-from pipeline.params import BackboneParams
+from pipeline.models.weights import load_first_weights
+from pipeline.params import BackboneParams, Normalisation
 
 
 class Normalise(nn.Module):
-    """uint8 images (B, 3, S, S) to what a network was trained on: its mean and deviation."""
+    """uint8 images (B, 3, S, S) to what a network was trained on: its mean and deviation.
+
+    "imagenet" takes those of ImageNet, whatever the network was trained on.
+    """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, normalisation: Normalisation = "own") -> None:
         super().__init__()
         config: Any = network.pretrained_cfg
-        self.register_buffer("mean", torch.tensor(config["mean"])[:, None, None] * 255, False)
-        self.register_buffer("std", torch.tensor(config["std"])[:, None, None] * 255, False)
+        own = config["mean"], config["std"]
+        mean, std = (IMAGENET_MEAN, IMAGENET_STD) if normalisation == "imagenet" else own
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None] * 255, False)
+        self.register_buffer("std", torch.tensor(std)[:, None, None] * 255, False)
 
     def forward(self, images: Tensor) -> Tensor:
         normalised = (images.to(self.mean.dtype) - self.mean) / self.std
@@ -32,24 +38,14 @@ class Normalise(nn.Module):
 class Classifier(nn.Module):
     """A whole network with random weights, for training a backbone from scratch."""
 
-    def __init__(self, name: str, classes: int) -> None:
+    def __init__(self, params: BackboneParams, classes: int) -> None:
         super().__init__()
-        self.backbone = find(name).classifier(classes)
-        self.normalise = Normalise(self.backbone)
+        self.backbone = find(params.name).classifier(classes)
+        self.normalise = Normalise(self.backbone, params.normalisation)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.backbone(self.normalise(images))
         return logits
-
-
-def skeleton(params: BackboneParams) -> nn.Module:
-    """Return the network of a `Backbone` without memory for its weights: names and shapes only.
-
-    Raises:
-        InputError: there is no such network, or it has another output stride.
-    """
-    with torch.device("meta"):
-        return find(params.name).features(params.output_stride)
 
 
 class Backbone(nn.Module):
@@ -83,9 +79,9 @@ class Backbone(nn.Module):
             for c in self.channels
         )
         self.strides: list[int] = info.reduction()
-        for module in self._leading_modules(info.module_name(), params.frozen_stages):
-            module.requires_grad_(False)
-        self.normalise = Normalise(self.network)
+        for parameter in _leading(self.network, params.frozen_stages):
+            parameter.requires_grad_(False)
+        self.normalise = Normalise(self.network, params.normalisation)
         self.freeze_statistics = params.freeze_statistics
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -100,22 +96,46 @@ class Backbone(nn.Module):
                 module.eval()
         return self
 
-    def _leading_modules(self, names: list[str], stages: int) -> list[nn.Module]:
-        """Return the parts of the network up to the end of the first `stages` of stages `names`."""
-        if stages > len(names):
-            raise InputError(f"backbone.frozen_stages: {stages} is more than {len(names)} stages")
-        if stages == 0:
-            return []
-        modules = {f"{name}.": m for name, m in self.network.named_modules() if name}
-        last = layer_name(f"{names[stages - 1]}.")
-        paths = list(modules)
-        inside = [i for i, path in enumerate(paths) if layer_name(path).startswith(last)]
-        if not inside:
-            raise InputError(
-                f"backbone.frozen_stages: stage {stages} of this network is no layer of it and "
-                "cannot be frozen; use 0"
-            )
-        end = inside[-1]
-        later = paths[end + 1 :]
-        complete = (p for p in paths[: end + 1] if not any(q.startswith(p) for q in later))
-        return [modules[path] for path in complete]
+
+def network_for(params: BackboneParams, size: int) -> nn.Module:
+    """Return the network of a `Backbone`, tried on an image of `size` x `size` px.
+
+    Raises:
+        InputError: as `Backbone`; it takes no such image, or gives no maps of it.
+    """
+    backbone = Backbone(params).eval()
+    config: Any = backbone.network.pretrained_cfg
+    try:
+        with torch.no_grad():
+            maps = backbone(torch.zeros(1, 3, size, size, dtype=torch.uint8))
+    except Exception as error:  # networks refuse images each in its own way
+        raise InputError(
+            f"input.size: {params.name} takes no images of {size} px, its own are of "
+            f"{config['input_size'][-1]} px ({first_line(error)})"
+        ) from error
+    channels = [each.shape[1] if each.ndim == 4 else 0 for each in maps]
+    if channels != backbone.channels:
+        raise InputError(
+            f"backbone.name: {params.name} gives maps of {channels} channels where it says "
+            f"{backbone.channels}; name another network"
+        )
+    return backbone.network
+
+
+def _leading(network: nn.Module, stages: int) -> list[nn.Parameter]:
+    """Return the parameters that the maps of the first `stages` stages rest on.
+
+    Found by a gradient, since the order and names of its layers do not tell it of every network.
+    """
+    if stages == 0:
+        return []
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    config: Any = network.pretrained_cfg
+    image = torch.zeros(1, *config["input_size"], device=learning[0].device)
+    maps = network.eval()(image)
+    network.train()
+    if stages > len(maps):
+        raise InputError(f"backbone.frozen_stages: {stages} is more than {len(maps)} stages")
+    leading = [each.sum() for each in maps[:stages]]
+    slopes = torch.autograd.grad(leading, learning, allow_unused=True)
+    return [each for each, slope in zip(learning, slopes, strict=True) if slope is not None]

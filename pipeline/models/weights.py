@@ -1,6 +1,7 @@
 """Weights as safetensors: writing them, and loading them whole or not at all."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +98,23 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], complaint: str) -
         InputError: `complaint`, and the layers that do not fit.
     """
     problems = _differences(module.state_dict(), state)
-    if problems:
-        more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        raise InputError(f"{complaint}: {'; '.join(problems[:SHOWN])}{more}")
+    number = sum(map(len, problems))
+    if number:
+        more = f"; and {number - SHOWN} more" if number > SHOWN else ""
+        raise InputError(f"{complaint}: {'; '.join(_some(problems))}{more}")
     module.load_state_dict(dict(state))
 
 
-def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    """One line for each tensor of another shape, missing, or unknown, in this order."""
+def _some(problems: Sequence[Sequence[str]]) -> Iterable[str]:
+    """The first of each kind, then the second, up to `SHOWN`; told kind by kind."""
+    chosen = [line for turn in zip_longest(*problems) for line in turn if line][:SHOWN]
+    return (line for kind in problems for line in kind if line in chosen)
+
+
+def _differences(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor]
+) -> tuple[list[str], list[str], list[str]]:
+    """One line for each tensor of another shape, missing, or unknown."""
     shapes = [
         f"{name} is {_shape(found[name])}, expected {_shape(value)}"
         for name, value in expected.items()
@@ -120,7 +130,7 @@ def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) ->
         for name, value in sorted(found.items())
         if name not in expected
     ]
-    return shapes + missing + unknown
+    return shapes, missing, unknown
 
 
 def _shape(tensor: Tensor) -> str:

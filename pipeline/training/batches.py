@@ -8,10 +8,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from pipeline.packed.loading import loader
 from pipeline.packed.pictures import Annotate, Window, to_tensor, warp
 from pipeline.packed.store import PackedSplit
 from pipeline.params import InputParams
-from pipeline.processes import loaders
 
 
 class AugmentedImages(Dataset[tuple[Tensor, Any]]):
@@ -44,24 +44,28 @@ class AugmentedImages(Dataset[tuple[Tensor, Any]]):
 
 
 class ShuffledKeys(Sampler[tuple[int, int]]):
-    """Keys (epoch, index) of one epoch in an order that depends on the seed and epoch alone."""
+    """Keys (epoch, index) of one epoch in an order that depends on the seed and epoch alone.
 
-    def __init__(self, length: int, seed: int) -> None:
+    A last batch of one image gets the epoch's first image as its second: batch normalisation of
+    maps of one cell has no deviation of a single image.
+    """
+
+    def __init__(self, length: int, seed: int, batch_size: int) -> None:
         self.length, self.seed, self.epoch = length, seed, 0
+        self.repeated = int(batch_size > 1 and length % batch_size == 1)
 
     def __len__(self) -> int:
-        return self.length
+        return self.length + self.repeated
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
-        return ((self.epoch, int(index)) for index in order)
+        return ((self.epoch, int(i)) for i in [*order, *order[: self.repeated]])
 
 
 def training_batches(
     split: PackedSplit, params: InputParams, seed: int, batch_size: int, annotate: Annotate
 ) -> tuple[DataLoader[tuple[Tensor, Any]], ShuffledKeys]:
     """Return batches of (images (B, 3, S, S) uint8, targets), and the sampler of their keys."""
-    keys = ShuffledKeys(len(split), seed)
+    keys = ShuffledKeys(len(split), seed, batch_size)
     images = AugmentedImages(split, params, seed, annotate)
-    loader = DataLoader(images, batch_size, sampler=keys, num_workers=loaders(), drop_last=False)
-    return loader, keys
+    return loader(images, batch_size, keys), keys

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import MultiStepLR
 from tqdm import tqdm
 
 from pipeline.errors import InputError
+from pipeline.models.device import limit_threads
 from pipeline.packed.pictures import Annotate
 from pipeline.packed.store import PackedSplit
 from pipeline.params import InputParams, TrainParams
@@ -49,6 +50,7 @@ def train(
         NonFiniteLoss: names the epoch, the step and the last good checkpoint.
     """
     set_seed(seed)
+    limit_threads()
     # SPG's branches take no part in the warm-up.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(kwargs_handlers=[unused])
@@ -58,6 +60,7 @@ def train(
         learning_rates(objective, params),
         momentum=params.momentum,
         weight_decay=params.weight_decay,
+        nesterov=params.nesterov,
     )
     scheduler = MultiStepLR(optimizer, params.decay_epochs, params.decay_factor)
     objective = objective.to(memory_format=torch.channels_last)
@@ -111,12 +114,22 @@ def run_epoch(
 
 
 def learning_rates(objective: nn.Module, params: TrainParams) -> list[dict[str, object]]:
-    """Return two parameter groups: the backbone, and the layers added to it."""
+    """Return four parameter groups: weights and biases of the backbone, then of added layers.
+
+    Biases, those of batch normalisation too, learn at `bias_rate` times the rate of the weights.
+    """
     backbone = set(objective.get_submodule("network.backbone").parameters())
-    learning = [p for p in objective.parameters() if p.requires_grad]
+    learning = [(name, p) for name, p in objective.named_parameters() if p.requires_grad]
+
+    def group(own: bool, bias: bool) -> list[nn.Parameter]:
+        return [p for n, p in learning if (p in backbone, n.endswith("bias")) == (own, bias)]
+
+    rates = ((True, params.learning_rate), (False, params.added_learning_rate))
+    factors = ((False, 1.0), (True, params.bias_rate))
     return [
-        {"params": [p for p in learning if p in backbone], "lr": params.learning_rate},
-        {"params": [p for p in learning if p not in backbone], "lr": params.added_learning_rate},
+        {"params": group(own, bias), "lr": rate * factor}
+        for own, rate in rates
+        for bias, factor in factors
     ]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.download.archives import DISTRIBUTIONS, Archive, Distribution
-from pipeline.download.checksum import check_form
+from pipeline.download.checksum import parse
 
 ARCHIVES = [archive for entry in DISTRIBUTIONS.values() for archive in entry.archives]
 
@@ -34,7 +34,7 @@ def test_no_two_archives_have_one_name_or_checksum() -> None:
 @archives
 def test_a_checksum_is_well_formed_and_says_where_it_is_from(archive: Archive) -> None:
     if archive.checksum:
-        check_form(archive.checksum)
+        parse(archive.checksum)
     assert bool(archive.published) == bool(archive.checksum)
 
 

@@ -513,6 +513,19 @@ def test_a_local_file_without_a_published_checksum_is_recorded_too(server, targe
     assert path.read_bytes() == b"x"
 
 
+@pytest.mark.parametrize(
+    "form", ["{0}", " {1}  voc.tar\r\n", "sha256:{0}", "SHA256 (voc.tar) = {0}", "{0} *voc.tar"]
+)
+def test_a_record_may_be_written_by_any_tool(server, address, target, content, form):
+    digest = sha256(content)[7:]
+    target.parent.mkdir()
+    beside(target, ".sha256").write_text(form.format(digest, digest.upper()))
+    assert fetch([address], target).read_bytes() == content
+    beside(target, ".sha256").write_text(form.format("0" * 64, "0" * 64))
+    target.unlink()
+    refused([address], target, f"expected is what {target}.sha256 recorded")
+
+
 @pytest.mark.parametrize("text", ["", "<html>", "123  voc.tar"])
 def test_a_broken_record_is_named(server, address, target, text):
     target.parent.mkdir()
@@ -526,7 +539,8 @@ def test_verify_compares_whatever_the_case_and_names_both(tmp_path, algorithm):
     path = tmp_path / "a"
     path.write_bytes(b"content")
     found = hashlib.new(algorithm, b"content").hexdigest()
-    verify(path, f"{algorithm}:{found.upper()}")
+    for written in (f"{algorithm}:{found.upper()}", found, f" {algorithm.upper()}: {found}\n"):
+        verify(path, written)
     wrong = "0" * len(found)
     with pytest.raises(InputError, match=f"a: {algorithm} is {found}, expected {wrong}"):
         verify(path, f"{algorithm}:{wrong}")

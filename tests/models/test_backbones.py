@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import InputError
-from pipeline.models.backbones import Backbone, Classifier, Normalise
+from pipeline.models.backbones import Backbone, Classifier, Normalise, network_for
 from pipeline.models.networks.registry import find
 from pipeline.models.weights import layer_name, save_weights
 from tests.parameters import changed
@@ -44,6 +44,18 @@ def test_bytes_are_normalised_as_the_network_was_trained(images):
     mean = torch.tensor(network.pretrained_cfg["mean"])[:, None, None]
     std = torch.tensor(network.pretrained_cfg["std"])[:, None, None]
     torch.testing.assert_close(Normalise(network)(images), (images / 255 - mean) / std)
+
+
+def test_images_may_be_normalised_as_imagenet_whatever_the_network(build, params, images):
+    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    expected = (images / 255 - mean) / std
+    plain = {"name": "googlenet", "output_stride": 32}
+    own, imagenet = build(**plain), build(**plain, normalisation="imagenet")
+    torch.testing.assert_close(own.normalise(images), (images / 255 - 0.5) / 0.5)
+    torch.testing.assert_close(imagenet.normalise(images), expected)
+    scratch = changed(params, backbone__name="googlenet", backbone__normalisation="imagenet")
+    torch.testing.assert_close(Classifier(scratch.backbone, 3).normalise(images), expected)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -87,10 +99,14 @@ def test_statistics_that_are_not_frozen_follow_the_batches(build, images):
     assert not any(torch.equal(before[n], after[n]) for n in before if n.endswith(STATISTICS))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "output_stride"),
+    [*((n, 16) for n in NAMES), ("test_mambaout", 32), ("test_nfnet", 16)],
+)
 @pytest.mark.parametrize("stages", [1, 2, 4])
-def test_exactly_the_leading_maps_are_constants(build, images, name, stages):
-    maps = build(name=name, frozen_stages=stages).train()(images)
+def test_exactly_the_leading_maps_are_constants(build, images, name, output_stride, stages):
+    network = build(name=name, output_stride=output_stride, frozen_stages=stages)
+    maps = network.train()(images)
     learning = [features.requires_grad for features in maps]
     assert learning == [index >= stages for index in range(len(maps))]
 
@@ -116,14 +132,54 @@ def test_evaluation_mode_reaches_every_layer(build):
     assert not any(module.training for module in network.modules())
 
 
+@pytest.mark.parametrize(
+    ("name", "output_stride", "size"),
+    [("test_vit", 16, 160), ("hrnet_w18_small", 32, 64), ("densenet121", 32, 64)],
+)
+def test_embeddings_and_stages_that_are_no_single_layer_freeze_too(
+    build, name, output_stride, size
+):
+    network = build(name=name, output_stride=output_stride, frozen_stages=1)
+    first, *_, last = network(torch.zeros(1, 3, size, size, dtype=torch.uint8))
+    assert not first.requires_grad and last.requires_grad
+
+
+@pytest.mark.parametrize("name", ["densenet121", "test_mambaout", "swin_tiny_patch4_window7_224"])
+def test_a_network_that_has_one_stride_gives_maps_at_it_channels_first(build, name):
+    with torch.device("meta"):
+        network = build(name=name, output_stride=32)
+        maps = network(torch.zeros(2, 3, 224, 224, dtype=torch.uint8))
+    assert [tuple(m.shape) for m in maps] == [
+        (2, channels, 224 // stride, 224 // stride)
+        for channels, stride in zip(network.channels, network.strides, strict=True)
+    ]
+    assert network.strides[-1] == 32
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("densenet121", r"densenet121 has 32, not 16; set it to 32 \(TypeError: .*\)"),
+        ("efficientnet_b0.none_in1k", r"timm has no features of efficientnet_b0.none_in1k \(.*\)"),
+    ],
+)
+def test_a_network_that_cannot_be_built_says_why_in_one_line(build, name, said):
+    with pytest.raises(InputError, match=f"^backbone.(output_stride|name): {said}$"):
+        build(name=name, output_stride=16)
+
+
+def test_a_network_of_one_input_size_says_so_before_anything_is_trained(params):
+    values = {"name": "test_coatnet", "output_stride": 32, "frozen_stages": 0}
+    chosen = changed(params, **{f"backbone__{k}": v for k, v in values.items()}).backbone
+    assert network_for(chosen, 160) is not None
+    told = r"test_coatnet takes no images of 96 px, its own are of 160 px \(RuntimeError: .*\)"
+    with pytest.raises(InputError, match=f"^input.size: {told}$"):
+        network_for(chosen, 96)
+
+
 def test_more_frozen_stages_than_stages_are_refused(build):
     with pytest.raises(InputError, match="backbone.frozen_stages: 6 is more than 5 stages"):
         build(frozen_stages=6)
-
-
-def test_stages_that_are_no_layers_cannot_be_frozen(build):
-    with torch.device("meta"), pytest.raises(InputError, match="frozen_stages: stage 1 .*; use 0"):
-        build(name="hrnet_w18_small", output_stride=32, frozen_stages=1)
 
 
 def test_an_unknown_network_is_refused(build):
@@ -136,7 +192,7 @@ def test_missing_first_weights_name_the_stage(build, tmp_path):
         build(tmp_path / "gone.safetensors")
 
 
-@pytest.mark.parametrize("name", [*NAMES, "test_nfnet", "alexnet", "googlenet_gap"])
+@pytest.mark.parametrize("name", [*NAMES, "test_nfnet", "test_vit", "alexnet", "googlenet_gap"])
 def test_every_layer_has_its_weights_from_the_file(build, tmp_path, name):
     path = tmp_path / "backbone.safetensors"
     save_weights(find(name).classifier(3), path)
@@ -193,7 +249,10 @@ def test_damaged_first_weights_are_refused(build, tmp_path, backbone_file):
         build(path)
 
 
-def test_a_classifier_from_scratch_scores_its_classes(images):
-    assert Classifier("test_efficientnet", 3)(images).shape == (4, 3)
+def test_a_classifier_from_scratch_scores_its_classes(params, images):
+    known, unknown = (
+        changed(params, backbone__name=n).backbone for n in ("test_efficientnet", "resnet5000")
+    )
+    assert Classifier(known, 3)(images).shape == (4, 3)
     with pytest.raises(InputError, match="backbone.name: 'resnet5000' is none of"):
-        Classifier("resnet5000", 3)
+        Classifier(unknown, 3)

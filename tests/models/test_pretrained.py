@@ -1,9 +1,11 @@
 """First weights: from the package, a user's file or a hub, and the picture that checks them."""
 
 import hashlib
+from argparse import Namespace
 from urllib.error import URLError
 from zipfile import ZipFile
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -99,6 +101,8 @@ def with_prefix(state):
         lambda state: {"state_dict": state, "epoch": 3},
         with_prefix,
         lambda state: {"state_dict": with_prefix(state), "optimizer": {"lr": 0.1}},
+        lambda state: {"model": {f"_orig_mod.module.{name}": v for name, v in state.items()}},
+        lambda state: {name.replace("blocks.", "blocks.module."): v for name, v in state.items()},
     ],
 )
 def test_the_wrappings_of_checkpoints_are_taken_off(params, weights_of_a_user, wrap):
@@ -113,6 +117,51 @@ def test_a_whole_pickled_module_is_refused(params, tmp_path):
     torch.save(timm.create_model("test_resnet"), path)
     with pytest.raises(InputError, match=r"(?s)module.pth: not a readable.* save the network's st"):
         from_file(params, path, name="test_resnet")
+
+
+def written_checksum(digest, form):
+    return form.format(digest, digest.upper(), f" {digest[:32]} {digest[32:]}\n")
+
+
+@pytest.mark.parametrize("form", ["{0}", "{1}", "{2}", "sha256:{0}", " SHA256: {1} ", "  "])
+def test_a_checksum_may_be_written_as_people_do(params, weights_of_a_user, form):
+    path, network = weights_of_a_user
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert_same(from_file(params, path, written_checksum(digest, form)), network)
+
+
+def test_what_is_no_checksum_names_the_key(params, weights_of_a_user):
+    with pytest.raises(InputError, match="^pretrain.sha256: checksum 'abc' is neither md5:<32 .*"):
+        from_file(params, weights_of_a_user[0], "abc")
+
+
+@pytest.mark.parametrize(
+    ("foreign", "named"),
+    [
+        ({"best": np.float64(71.2)}, r"numpy\S*scalar"),
+        ({"args": Namespace(lr=0.1)}, "argparse.Namespace"),
+    ],
+)
+def test_a_checkpoint_of_more_than_tensors_gets_our_own_advice(
+    params, weights_of_a_user, foreign, named
+):
+    path, network = weights_of_a_user
+    path = path.with_suffix(".pth")
+    torch.save({"state_dict": network.state_dict()} | foreign, path)
+    told = rf"mine.pth: not a readable state dict \(it holds {named} besides tensors\); .* alone$"
+    with pytest.raises(InputError, match=told) as caught:
+        from_file(params, path)
+    said = str(caught.value)
+    assert said.isprintable() and "weights_only" not in said and "\x1b" not in said
+
+
+def test_the_names_that_a_file_has_instead_are_shown(params, weights_of_a_user):
+    path, network = weights_of_a_user
+    state = {f"encoder.{name}": value for name, value in network.state_dict().items()}
+    torch.save(state, path.with_suffix(".pth"))
+    told = r"conv_stem.weight \(.*\) is missing; .*; encoder\.\S+ \(.*\) is no layer of it.* more$"
+    with pytest.raises(InputError, match=told):
+        from_file(params, path.with_suffix(".pth"))
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"weight": [1.0]}, {0: torch.ones(1)}])

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pipeline.errors import InputError
-from pipeline.models.backbones import Backbone, skeleton
+from pipeline.models.backbones import Backbone, network_for
 from pipeline.models.networks.registry import find
 from pipeline.models.weights import (
     layer_name,
@@ -52,11 +52,12 @@ def test_first_weights_are_the_layers_of_the_features_alone(tmp_path, name):
             output_stride=16,
             frozen_stages=0,
             freeze_statistics=True,
+            normalisation="own",
             standardise=False,
         ),
     )
     classifier = find(name).classifier(3)
-    save_first_weights(classifier, skeleton(params), path)
+    save_first_weights(classifier, network_for(params, 64), path)
     state, stored = classifier.state_dict(), load_file(path)
     assert all(torch.equal(value, state[layer]) for layer, value in stored.items())
     assert not [layer for layer in stored if layer.startswith("classifier")]

@@ -244,3 +244,18 @@ def test_a_method_taken_off_the_list_is_refused_though_its_files_are_there(evalu
 def test_what_is_no_trained_model_is_refused(workspace, listed, model):
     with pytest.raises(InputError, match=f"model '{model}' is none of cam_multi"):
         evaluate(listed, model)
+
+
+@pytest.mark.parametrize("model", ["cam_multi", "spn_multi"])
+def test_further_input_sizes_leave_all_figures_but_the_oracle_of_corloc(
+    every, network, quick, model
+):
+    network(model)
+    one = json.loads((every / outs(model)[1]).read_text())
+    evaluate(changed(quick, evaluate__scales=[0.5, 1.0, 2.5]), model)
+    more = scores_of(model)
+    assert [len(each.further_maps) for each in predictions(model, "train", "test")] == [
+        *[2] * 10,
+        *[0] * 4,
+    ]
+    assert {name for name in one if one[name] != more[name]} <= {"cor_loc_oracle"}

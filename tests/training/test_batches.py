@@ -9,7 +9,6 @@ from torch import Tensor
 
 from pipeline.packed.pictures import ClassTargets, Window, target_of, to_tensor, warp
 from pipeline.packed.store import PackedSplit
-from pipeline.training import batches
 from pipeline.training.batches import AugmentedImages, ShuffledKeys, training_batches
 from tests.parameters import changed
 
@@ -102,7 +101,7 @@ def test_crops_are_windows_of_the_warped_image(augmented):
 
 
 def test_each_epoch_sees_every_image_once_in_its_own_order():
-    keys = ShuffledKeys(50, seed=1)
+    keys = ShuffledKeys(50, seed=1, batch_size=16)
     orders = []
     for keys.epoch in range(3):
         epochs, indices = zip(*keys, strict=True)
@@ -110,10 +109,26 @@ def test_each_epoch_sees_every_image_once_in_its_own_order():
         assert sorted(indices) == list(range(50))
         orders.append(indices)
     assert len(set(orders)) == 3
-    repeated = ShuffledKeys(50, seed=1)
+    repeated = ShuffledKeys(50, seed=1, batch_size=4)
     repeated.epoch = 2
     assert tuple(index for _, index in repeated) == orders[2]
-    assert tuple(index for _, index in ShuffledKeys(50, seed=2)) != orders[0]
+    assert tuple(index for _, index in ShuffledKeys(50, 2, 16)) != orders[0]
+
+
+def test_no_image_is_alone_in_the_last_batch(quick, split):
+    loader, keys = training_batches(split, quick.input, 7, 3, lambda index, *_: index)
+    keys.epoch = 2
+    batches = [targets.tolist() for _, targets in loader]
+    assert [len(batch) for batch in batches] == [3, 3, 3, 2]
+    assert batches[-1][1] == batches[0][0]
+    assert {index for batch in batches for index in batch} == set(range(10))
+    assert len(loader) == 4
+
+
+@pytest.mark.parametrize(("length", "batch_size"), [(10, 4), (10, 1), (9, 3)])
+def test_other_epochs_see_each_image_once(length, batch_size):
+    keys = ShuffledKeys(length, 1, batch_size)
+    assert sorted(index for _, index in keys) == list(range(length)) and len(keys) == length
 
 
 def test_boxes_are_shares_of_the_part_that_is_seen():
@@ -184,7 +199,7 @@ def numbered(index, record, window):
 
 
 def test_targets_may_be_named_tuples_of_tensors(quick, split, monkeypatch):
-    monkeypatch.setattr(batches, "loaders", lambda: 0)
+    monkeypatch.setattr("pipeline.packed.loading.workers", lambda **_: 0)
     loader, keys = training_batches(split, quick.input, 7, 4, numbered)
     keys.epoch = 3
     found = [targets for _, targets in loader]
@@ -195,7 +210,7 @@ def test_targets_may_be_named_tuples_of_tensors(quick, split, monkeypatch):
 @pytest.mark.parametrize("track", ["single", "multi"])
 def test_batches_are_the_same_from_any_number_of_workers(quick, packed, monkeypatch, track):
     def epoch_1(workers):
-        monkeypatch.setattr(batches, "loaders", lambda: workers)
+        monkeypatch.setattr("pipeline.packed.loading.workers", lambda **_: workers)
         split = PackedSplit(packed / track / "train")
         loader, keys = training_batches(split, quick.input, 7, 4, ClassTargets(split))
         keys.epoch = 1

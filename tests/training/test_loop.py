@@ -11,7 +11,7 @@ from pipeline.models.backbones import Backbone
 from pipeline.models.losses import Classification
 from pipeline.packed.pictures import ClassTargets
 from pipeline.packed.store import PackedSplit
-from pipeline.training import batches, loop
+from pipeline.training import loop
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import NonFiniteLoss, learning_rates, train
 from tests.parameters import changed
@@ -112,7 +112,7 @@ def test_the_loss_falls(slow, packed, tmp_path):
 def test_the_same_seed_gives_the_same_weights_from_any_number_of_workers(run, network, monkeypatch):
     one, other = fresh(network), fresh(network)
     for workers, copied in ((0, one), (2, other)):
-        monkeypatch.setattr(batches, "loaders", lambda n=workers: n)
+        monkeypatch.setattr("pipeline.packed.loading.workers", lambda n=workers, **_: n)
         run(Classification(copied), f"scratch-{workers}")
     assert same_weights(one, other)
     assert not same_weights(one, network)
@@ -178,7 +178,7 @@ def test_the_rates_fall_after_the_decay_epochs(run, network, monkeypatch, slow):
     monkeypatch.setattr(loop, "run_epoch", recorded)
     run(Classification(network))
     schedule = slow.spn.train_multi
-    first = [schedule.learning_rate, schedule.added_learning_rate]
+    first = [schedule.learning_rate] * 2 + [schedule.added_learning_rate] * 2
     last = [rate * schedule.decay_factor for rate in first]
     assert rates == [first, first, pytest.approx(last)]
 
@@ -186,18 +186,66 @@ def test_the_rates_fall_after_the_decay_epochs(run, network, monkeypatch, slow):
 def test_the_backbone_learns_at_its_own_rate(slow):
     chosen = changed(slow, backbone__frozen_stages=2)
     network = ClassActivationNetwork(Backbone(chosen.backbone), 3, chosen.spn)
-    backbone, added = learning_rates(Classification(network), chosen.spn.train_multi)
-    assert backbone["lr"] == chosen.spn.train_multi.learning_rate
-    assert added["lr"] == chosen.spn.train_multi.added_learning_rate
+    groups = learning_rates(Classification(network), chosen.spn.train_multi)
+    schedule = chosen.spn.train_multi
+    slow_rate, fast_rate = schedule.learning_rate, schedule.added_learning_rate
+    assert [group["lr"] for group in groups] == [slow_rate, slow_rate, fast_rate, fast_rate]
     names = {id(p): name for name, p in network.named_parameters()}
-    assert {names[id(p)].split(".")[0] for p in backbone["params"]} == {"backbone"}
-    assert sorted(names[id(p)] for p in added["params"]) == [
-        "classifier.bias",
-        "classifier.weight",
-        "convolution.bias",
-        "convolution.weight",
+    own = [p for group in groups[:2] for p in group["params"]]
+    assert {names[id(p)].split(".")[0] for p in own} == {"backbone"}
+    assert [[names[id(p)] for p in group["params"]] for group in groups[2:]] == [
+        ["convolution.weight", "classifier.weight"],
+        ["convolution.bias", "classifier.bias"],
     ]
-    assert all(p.requires_grad for p in backbone["params"])
+    assert all(p.requires_grad for p in own)
+
+
+def test_biases_learn_at_a_multiple_of_the_rate(slow):
+    chosen = changed(slow, spn__train_multi__bias_rate=2.0).spn.train_multi
+    network = ClassActivationNetwork(Backbone(slow.backbone), 3, slow.spn)
+    rates = {
+        parameter: group["lr"]
+        for group in learning_rates(Classification(network), chosen)
+        for parameter in group["params"]
+    }
+    learning = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    assert set(rates) == set(learning.values())
+    for name, parameter in learning.items():
+        own = name.startswith("backbone.")
+        rate = chosen.learning_rate if own else chosen.added_learning_rate
+        assert rates[parameter] == rate * (2 if name.endswith(".bias") else 1)
+
+
+def test_nesterov_steps_by_gradient_and_decayed_momentum(slow, packed, tmp_path):
+    """A first step with Nesterov is 1 + momentum times as long as one without."""
+
+    def moved(nesterov):
+        values = {"nesterov": nesterov, "epochs": 1, "batch_size": 16, "decay_epochs": []}
+        chosen = changed(slow, **{f"spn__train_multi__{k}": v for k, v in values.items()})
+        torch.manual_seed(0)
+        network = ClassActivationNetwork(Backbone(chosen.backbone), 3, chosen.spn)
+        before = network.classifier.weight.detach().clone()
+        split = PackedSplit(packed / "single" / "train")
+        checkpoints = Checkpoints(tmp_path / f"scratch-{nesterov}")
+        schedule = chosen.spn.train_multi
+        train(Classification(network), split, chosen.input, schedule, chosen.seed, checkpoints)
+        return network.classifier.weight.detach() - before
+
+    torch.testing.assert_close(moved(True), 1.9 * moved(False))
+
+
+def test_a_last_batch_of_one_image_trains_under_batch_normalisation_of_one_cell(
+    slow, packed, tmp_path
+):
+    """Batch normalisation after pooling has nothing to normalise of a single image."""
+    chosen = changed(slow, spn__train_multi__batch_size=3)
+    network = ClassActivationNetwork(Backbone(chosen.backbone), 3, chosen.spn)
+    network.classifier = nn.Sequential(nn.BatchNorm1d(chosen.spn.channels), network.classifier)
+    split = PackedSplit(packed / "single" / "train")
+    checkpoints = Checkpoints(tmp_path / "scratch")
+    schedule = chosen.spn.train_multi
+    history = train(Classification(network), split, chosen.input, schedule, 0, checkpoints)
+    assert len(history) == 3
 
 
 def test_frozen_stages_do_not_move_in_training(slow, packed, tmp_path):

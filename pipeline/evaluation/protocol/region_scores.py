@@ -28,7 +28,7 @@ def region_scores(
     Raises:
         InputError: there are no images to score.
     """
-    boxes = ((record, dict(enumerate(found.boxes_xyxy))) for found, record in training)
+    boxes = ((record, {"cor_loc": dict(enumerate(found.boxes_xyxy))}) for found, record in training)
     scores = ((found.scores, record) for found, record in test)
-    parts = cor_loc_figures(boxes, classes), classification_figures(scores, classes)
+    parts = cor_loc_figures(boxes, ("cor_loc",), classes), classification_figures(scores, classes)
     return merged(parts, params)

@@ -58,10 +58,10 @@ def _multi_label(
     params: Params,
     control: Control | None,
 ) -> Sequence[Judged]:
-    located = multi_label.mean_threshold_boxes(chain(pairs["train"], pairs["val"]))
+    located = multi_label.boxes_of_maps(chain(pairs["train"], pairs["val"]), params.input)
     return (
         multi_label.test_figures(pairs["test"], classes, params, control),
-        multi_label.cor_loc_figures(located, classes),
+        multi_label.cor_loc_figures(located, ("cor_loc", "cor_loc_oracle"), classes),
     )
 
 
@@ -72,7 +72,7 @@ def _single_label(
     control: Control | None,
 ) -> Sequence[Judged]:
     source = params.evaluate.threshold_from
-    found = single_label.single_label_figures(pairs["test"], pairs[source], classes)
+    found = single_label.single_label_figures(pairs["test"], pairs[source], classes, params.input)
     return (found._replace(fixed=found.fixed | {"threshold_from": source}),)
 
 

@@ -12,18 +12,18 @@ from tqdm import tqdm
 from pipeline.packed.proposals import Proposals
 from pipeline.packed.record import Boxes, Record
 from pipeline.packed.store import PackedSplit
-from pipeline.processes import packers
+from pipeline.processes import workers
 
 Search = Callable[[NDArray[np.uint8]], tuple[Boxes, NDArray[np.float32]]]
 """RGB image (H, W, 3) -> boxes (n, 4) in its pixels, half-open, and scores (n,), best first."""
 
 
 def search(split: PackedSplit, method: Search) -> Iterator[Proposals]:
-    """Yield the proposals of each image of `split`, in order, from as many processes as cores.
+    """Yield the proposals of each image of `split`, in order, from several processes.
 
     `method` must be picklable. Memory does not grow with the number of images.
     """
-    found = DataLoader(_Searched(split, method), batch_size=None, num_workers=packers())
+    found = DataLoader(_Searched(split, method), batch_size=None, num_workers=workers())
     yield from tqdm(found, desc=f"{split.name}, {split.split}", unit=" images", disable=None)
 
 

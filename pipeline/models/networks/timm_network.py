@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import timm
+import torch
+from timm.layers.format import Format
 from torch import Tensor, nn
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, first_line
 from pipeline.models.networks.network import IMAGENET_CLASSES
 
 
@@ -21,31 +23,30 @@ class TimmNetwork:
 
     def classifier(self, classes: int = IMAGENET_CLASSES) -> nn.Module:
         """Return the whole network with random weights; InputError for an unknown tag."""
-        try:
-            return timm.create_model(self.name, num_classes=classes)
-        except RuntimeError as error:
-            raise InputError(f"backbone.name: {self.name!r}: {error}") from error
+        return self._create(f"backbone.name: timm cannot build {self.name}", num_classes=classes)
 
     def features(self, output_stride: int) -> nn.Module:
         """Return the network without its head, images -> one map per stage, random weights.
 
+        Few networks of timm can be asked for a stride; one that has it is built as it is.
+
         Raises:
             InputError: timm gives no features of this network at `output_stride`.
         """
-        try:
-            features: Any = timm.create_model(
-                self.name, features_only=True, output_stride=output_stride
+        with torch.device("meta"):
+            plain = self._create(
+                f"backbone.name: timm has no features of {self.name}", features_only=True
             )
-        except (RuntimeError, TypeError, AttributeError, AssertionError, KeyError) as error:
-            raise InputError(
-                f"backbone.name: timm cannot give features of {self.name!r} at output stride "
-                f"{output_stride} ({type(error).__name__}: {error})"
-            ) from error
-        found = features.feature_info.reduction()[-1]
-        if found != output_stride:
-            raise InputError(
-                f"backbone.output_stride: {self.name} gives {found}, not {output_stride}"
-            )
+        own = _last_stride(plain)
+        wanted = {} if own == output_stride else {"output_stride": output_stride}
+        complaint = (
+            f"backbone.output_stride: {self.name} has {own}, not {output_stride}; set it to {own}"
+        )
+        features = self._create(complaint, features_only=True, **wanted)
+        if _last_stride(features) != output_stride:
+            raise InputError(complaint)
+        if getattr(features, "output_fmt", None) == Format.NHWC:
+            features.register_forward_hook(_channels_first)
         return features
 
     def published(self) -> Mapping[str, Tensor]:
@@ -53,3 +54,20 @@ class TimmNetwork:
         # The hub's client would tell each of its retries; what fails is told once, by the caller.
         logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
         return timm.create_model(self.name, pretrained=True).state_dict()
+
+    def _create(self, complaint: str, **options: Any) -> nn.Module:
+        """Return what timm makes of the name; InputError with `complaint` and timm's reason."""
+        try:
+            return timm.create_model(self.name, **options)
+        except Exception as error:  # networks refuse what they do not know each in its own way
+            raise InputError(f"{complaint} ({first_line(error)})") from error
+
+
+def _last_stride(features: Any) -> int:
+    """Input px per cell of the last map."""
+    return int(features.feature_info.reduction()[-1])
+
+
+def _channels_first(features: nn.Module, images: object, maps: list[Tensor]) -> list[Tensor]:
+    """Turn maps (B, h, w, C), as Swin's are, into (B, C, h, w)."""
+    return [each.permute(0, 3, 1, 2) for each in maps]
