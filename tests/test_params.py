@@ -39,6 +39,12 @@ def test_the_repositorys_parameters_are_valid():
     assert params.model_dump() == YAML(typ="safe").load(TEXT)
 
 
+def test_every_list_of_what_is_run_besides_may_be_empty(written):
+    lists = ("methods", "proposals", "ranking__classifiers", "saliency__tracks")
+    params = load(written(**dict.fromkeys(lists, "[]")))
+    assert params.methods == params.proposals == params.saliency.tracks == []
+
+
 def test_parameters_cannot_be_changed_by_the_code_that_reads_them(params):
     with pytest.raises(ValueError, match="frozen"):
         params.spg.delta_h = 0.6
@@ -103,6 +109,14 @@ def test_numbers_are_read_as_dvc_writes_them(tmp_path, text, value):
             "cutouts.multi_size: Value error, the first must not",
         ),
         ("cutouts__multi_size", "[0.6]", "cutouts.multi_size: List should have at least 2 items"),
+        ("methods", "[hass]", "methods: Value error, hass is none of has, acol, oquab, wsddn, rpn"),
+        ("methods", "[edge_boxes]", "methods: Value error, edge_boxes is none of has, acol, oqu"),
+        ("methods", "[has, acol, has]", "methods: Value error, has is listed 2 times"),
+        ("methods", "has", "methods: Input should be a valid list (got 'has')"),
+        ("proposals", "[rpn]", "proposals: Value error, rpn is none of selective_search, edge_b"),
+        ("ranking__classifiers", "[a, a]", "ranking.classifiers: Value error, a is listed 2 times"),
+        ("saliency__tracks", "[both]", "saliency.tracks.0: Input should be 'multi' or 'single'"),
+        ("saliency__methods", "[]", "saliency.methods: Value should have at least 1 item"),
     ],
 )
 def test_a_bad_value_is_named_with_its_key(written, key, text, message):

@@ -38,6 +38,8 @@ class Checkpoints:
             shutil.rmtree(self.folder / "part", ignore_errors=True)
         accelerator.wait_for_everyone()
         accelerator.save_state(str(self.folder / "part"))
+        # Each process writes the state of its own random numbers.
+        accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             (self.folder / "part" / "history.json").write_text(json.dumps(history))
             complete = self.folder / f"epoch-{epoch:04d}"

@@ -105,12 +105,14 @@ def test_torch_takes_the_arrays_as_they_are(path):
 
 
 def test_a_missing_damaged_or_foreign_file_names_the_stages(path):
-    with pytest.raises(InputError, match=r"edge_boxes.arrow: not found; run .*propose"):
+    with pytest.raises(InputError, match=r"edge_boxes.arrow: not found; run `dvc repro --glob "):
         StoredProposals(path, "test")
     write_proposals(path, [proposals(1)])
     foreign = path.parent / "foreign.arrow"
     write_predictions(foreign, [])
     for content in (b"", path.read_bytes()[:-10], b"PNG" * 100, foreign.read_bytes()):
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"edge_boxes.arrow: damaged, or no .*propose"):
+        with pytest.raises(
+            InputError, match=r"edge_boxes.arrow: damaged, or no .*; run `dvc repro -f -"
+        ):
             StoredProposals(path, "test")

@@ -1,13 +1,11 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 from pipeline.errors import InputError
-from pipeline.methods import registry
-from pipeline.models.backbones import Backbone
-from pipeline.models.weights import save_weights
 from pipeline.saliency import methods
 from stages.evaluate import evaluate
 from stages.evaluate_saliency import evaluate_saliency
@@ -16,24 +14,28 @@ from tests.parameters import changed
 METHODS = ["gradient", "grad_cam", "c_mwp"]
 
 
-@pytest.fixture
-def quick(quick):
-    """With few resamples and methods."""
-    return changed(quick, evaluate__resamples=20, saliency__methods=METHODS)
+@pytest.fixture(scope="module")
+def few(quick):
+    """With few methods."""
+    return changed(quick, saliency__methods=METHODS)
 
 
-@pytest.fixture
-def evaluated(workspace, quick):
-    """Leave a CAM network of random weights and its predictions, as stage evaluate does."""
+@pytest.fixture(scope="module")
+def evaluated_once(furnished, leave_network, few, tmp_path_factory):
+    """CAM networks of random weights and their predictions, as stage evaluate leaves them."""
+    folder = furnished(tmp_path_factory.mktemp("evaluated"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for model in ("cam_multi", "cam_single"):
+            leave_network(model)
+            evaluate(few, model)
+    return folder
 
-    def make(track):
-        torch.manual_seed(0)
-        model = f"cam_{track}"
-        built = registry.find(model).build(Backbone(quick.backbone), 3, quick)
-        save_weights(built, Path(f"data/models/{model}.safetensors"))
-        evaluate(quick, model)
 
-    return make
+@pytest.fixture(autouse=True)
+def _evaluated(evaluated_once, tmp_path, monkeypatch):
+    shutil.copytree(evaluated_once, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
 
 
 def out(track):
@@ -63,9 +65,8 @@ def knowing(monkeypatch):
         ("single", ["gt_known_error", "top1_localization_error", "max_box_acc_v2"]),
     ],
 )
-def test_each_method_has_the_scores_of_a_model(evaluated, quick, track, figures):
-    evaluated(track)
-    evaluate_saliency(quick, track)
+def test_each_method_has_the_scores_of_a_model(few, track, figures):
+    evaluate_saliency(few, track)
     found = scores(track)
     assert list(found) == sorted(f"{method}_{track}" for method in METHODS)
     of_cam = json.loads(Path(f"data/scores/cam_{track}.json").read_text())
@@ -82,19 +83,16 @@ def _first_figure(figures):
     return figures if "value" in figures else _first_figure(next(iter(figures.values())))
 
 
-def test_class_scores_are_those_that_the_network_gave_before(evaluated, quick):
-    evaluated("single")
-    evaluate_saliency(quick, "single")
+def test_class_scores_are_those_that_the_network_gave_before(few):
+    evaluate_saliency(few, "single")
     expected = json.loads(Path("data/scores/cam_single.json").read_text())
     for each in scores("single").values():
         assert each["top1_classification_error"] == expected["top1_classification_error"]
 
 
-def test_maps_on_the_boxes_are_right_everywhere(evaluated, quick, knowing):
-    evaluated("multi")
-    evaluated("single")
+def test_maps_on_the_boxes_are_right_everywhere(few, knowing):
     for track in ("multi", "single"):
-        evaluate_saliency(quick, track)
+        evaluate_saliency(few, track)
     pointing = scores("multi")["gradient_multi"]["pointing"]
     assert _first_figure(pointing)["value"] == 100
     found = scores("single")["gradient_single"]
@@ -102,101 +100,90 @@ def test_maps_on_the_boxes_are_right_everywhere(evaluated, quick, knowing):
     assert found["top1_localization_error"] == found["top1_classification_error"]
 
 
-def test_maps_are_not_kept(evaluated, quick):
-    evaluated("single")
+def test_maps_are_not_kept(few):
     path = Path("data/predictions/cam_single.arrow")
     before = path.read_bytes()
-    evaluate_saliency(quick, "single")
+    evaluate_saliency(few, "single")
     assert path.read_bytes() == before
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert {each.name for each in path.parent.iterdir()} == {"cam_multi.arrow", path.name}
 
 
 @pytest.mark.parametrize("track", ["multi", "single"])
-def test_evaluating_twice_gives_the_same_bytes(evaluated, quick, track):
-    evaluated(track)
-    every = changed(quick, saliency__methods=list(methods.METHODS))
+def test_evaluating_twice_gives_the_same_bytes(few, track):
+    every = changed(few, saliency__methods=list(methods.METHODS))
     evaluate_saliency(every, track)
     first = out(track).read_bytes()
     evaluate_saliency(every, track)
     assert out(track).read_bytes() == first
 
 
-def test_without_methods_the_scores_are_empty(evaluated, quick):
-    evaluated("multi")
-    evaluate_saliency(changed(quick, saliency__methods=[]), "multi")
-    assert scores("multi") == {}
-
-
-def test_the_batch_size_does_not_move_the_scores(evaluated, quick):
-    evaluated("multi")
-    evaluate_saliency(quick, "multi")
+def test_the_batch_size_does_not_move_the_scores(few):
+    evaluate_saliency(few, "multi")
     first = scores("multi")
-    evaluate_saliency(changed(quick, evaluate__batch_size=3), "multi")
+    evaluate_saliency(changed(few, evaluate__batch_size=3), "multi")
     assert scores("multi") == first
 
 
-def test_an_unknown_track_is_refused(workspace, quick):
-    with pytest.raises(InputError, match="'cam_both' is none of cam_multi"):
-        evaluate_saliency(quick, "both")
+def test_a_track_that_is_not_listed_is_refused(few):
+    one = changed(few, saliency__tracks=["single"])
+    for track in ("multi", "both"):
+        with pytest.raises(InputError, match=f"{track} is not on the list `saliency.tracks` of"):
+            evaluate_saliency(one, track)
+        assert not out(track).exists()
 
 
 @pytest.mark.parametrize(
     ("missing", "stages"),
     [
-        ("models/cam_multi.safetensors", "train_cam@multi"),
+        ("models/cam_multi/weights.safetensors", "train_cam@multi"),
         ("predictions/cam_multi.arrow", "--glob 'evaluate"),
         ("packed/multi/test/index.json", "preprocess"),
     ],
 )
-def test_a_missing_input_names_the_stage_to_run(evaluated, quick, missing, stages):
-    evaluated("multi")
+def test_a_missing_input_names_the_stage_to_run(few, missing, stages):
     (Path("data") / missing).unlink()
     with pytest.raises(InputError, match=f"{missing}: not found; run `dvc repro {stages}"):
-        evaluate_saliency(quick, "multi")
+        evaluate_saliency(few, "multi")
     assert not out("multi").exists()
 
 
-def test_predictions_of_other_images_are_refused(evaluated, quick):
-    evaluated("multi")
-    index = Path("data/packed/multi/test/index.json")
-    index.write_bytes(Path("data/packed/multi/val/index.json").read_bytes())
-    for shard in Path("data/packed/multi/val").glob("*"):
-        (index.parent / shard.name).write_bytes(shard.read_bytes())
+def test_predictions_of_other_images_are_refused(few):
+    val, test = Path("data/packed/multi/val"), Path("data/packed/multi/test")
+    for file in val.iterdir():
+        (test / file.name).write_bytes(file.read_bytes())
+    index = test / "index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"split": "test"}))
     with pytest.raises(InputError, match="image 010 expected, got 014; run `dvc repro -f"):
-        evaluate_saliency(quick, "multi")
+        evaluate_saliency(few, "multi")
     assert not out("multi").exists()
 
 
-def test_predictions_of_more_images_than_the_split_has_are_refused(evaluated, quick):
-    evaluated("multi")
+def test_predictions_of_more_images_than_the_split_has_are_refused(few):
     index = Path("data/packed/multi/test/index.json")
     index.write_text(json.dumps(json.loads(index.read_text()) | {"shards": []}))
     with pytest.raises(InputError, match="image none expected, got 014; run `dvc repro -f"):
-        evaluate_saliency(quick, "multi")
+        evaluate_saliency(few, "multi")
     assert not out("multi").exists()
 
 
-def test_a_stride_that_the_backbone_lacks_is_refused(evaluated, quick):
-    evaluated("multi")
+def test_a_stride_that_the_backbone_lacks_is_refused(few):
     with pytest.raises(InputError, match=r"saliency.excitation_stride: 5 .*\[2, 4, 8, 16, 16\]"):
-        evaluate_saliency(changed(quick, saliency__excitation_stride=5), "multi")
+        evaluate_saliency(changed(few, saliency__excitation_stride=5), "multi")
     assert not out("multi").exists()
 
 
-def test_a_map_that_is_not_finite_leaves_no_scores(evaluated, quick, monkeypatch):
-    evaluated("single")
+def test_a_map_that_is_not_finite_leaves_no_scores(few, monkeypatch):
 
     def broken(network, images, classes, params):
         return torch.full_like(images[:, 0], float("nan"))
 
     monkeypatch.setitem(methods.METHODS, "grad_cam", broken)
     with pytest.raises(InputError, match="image 01[04]: .*finite"):
-        evaluate_saliency(quick, "single")
+        evaluate_saliency(few, "single")
     assert not out("single").exists()
 
 
-def test_maps_are_made_of_the_classes_of_each_image_alone(evaluated, quick, monkeypatch):
-    evaluated("multi")
+def test_maps_are_made_of_the_classes_of_each_image_alone(few, monkeypatch):
     asked = []
 
     def note(network, images, classes, params):
@@ -204,6 +191,6 @@ def test_maps_are_made_of_the_classes_of_each_image_alone(evaluated, quick, monk
         return images.amax(1)
 
     monkeypatch.setitem(methods.METHODS, "gradient", note)
-    evaluate_saliency(changed(quick, saliency__methods=["gradient"]), "multi")
+    evaluate_saliency(changed(few, saliency__methods=["gradient"]), "multi")
     # Images 14 to 17: number modulo 3, odd ones the next class too, which is difficult in 17.
     assert asked == [2, 0, 1, 1, 2]

@@ -1,3 +1,6 @@
+from itertools import islice
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -100,3 +103,18 @@ def test_the_backbone_learns_through_the_coupling(build, images):
 def test_groups_divide_the_channels_of_the_backbone(build):
     with pytest.raises(InputError, match="spn.groups: 3 must divide the backbone's 64 channels"):
         build(ClassActivationNetwork, channels=15, groups=3)
+
+
+def test_control_maps_are_reproducible_proposals_of_noise(build):
+    network = build(SoftProposalNetwork)
+
+    def three(seed):
+        return list(islice(network.control_maps(5, 7, seed), 3))
+
+    maps = three(4)
+    np.testing.assert_array_equal(maps, three(4))
+    assert not np.array_equal(maps[0], maps[1]) and not np.array_equal(maps, three(5))
+    assert all(each.sum() == pytest.approx(1) for each in maps)
+    shape = (1, network.convolution.out_channels, 5, 7)
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(4))
+    np.testing.assert_array_equal(maps[0], network.soft_proposal(noise.relu())[0])
