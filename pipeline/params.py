@@ -261,7 +261,8 @@ class SaliencyParams(Section):
     """Maps of the trained CAM networks by other methods."""
 
     methods: list[SaliencyMethod]
-    excitation_stride: Count
+    excitation_layer: str
+    grad_cam_layer: str
     feedback_iterations: Count
 
 

@@ -32,7 +32,7 @@ def evaluate_saliency(params: Params, track: Task) -> None:
     evaluate wrote for it.
 
     Raises:
-        InputError: no such track, a missing or foreign input, a stride that the backbone does not
+        InputError: no such track, a missing or foreign input, a layer that the backbone does not
             have, a map that is not finite, nothing to score.
     """
     model = f"cam_{track}"

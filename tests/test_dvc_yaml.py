@@ -120,7 +120,7 @@ def retrained_by(key):
             - {"evaluate_proposals", "evaluate_twins"},
         ),
         ("methods.wsddn", {"propose", "train_wsddn", "evaluate_wsddn"}),
-        ("saliency.excitation_stride", {"evaluate_saliency"}),
+        ("saliency.excitation_layer", {"evaluate_saliency"}),
     ],
 )
 def test_a_parameter_reruns_only_the_stages_it_concerns(key, stages):

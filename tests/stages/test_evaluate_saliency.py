@@ -176,10 +176,10 @@ def test_predictions_of_more_images_than_the_split_has_are_refused(evaluated, qu
     assert not out("multi").exists()
 
 
-def test_a_stride_that_the_backbone_lacks_is_refused(evaluated, quick):
+def test_a_layer_that_the_backbone_lacks_is_refused(evaluated, quick):
     evaluated("multi")
-    with pytest.raises(InputError, match=r"saliency.excitation_stride: 5 .*\[2, 4, 8, 16, 16\]"):
-        evaluate_saliency(changed(quick, saliency__excitation_stride=5), "multi")
+    with pytest.raises(InputError, match=r"excitation_layer: 'pool4' .* conv_stem, bn1, blocks"):
+        evaluate_saliency(changed(quick, saliency__excitation_layer="pool4"), "multi")
     assert not out("multi").exists()
 
 
