@@ -213,6 +213,7 @@ class AcolParams(Section):
     """Adversarial Complementary Learning."""
 
     erase_above: OpenFraction
+    pooling: Literal[1, 3]
 
 
 class WsddnParams(Section):
