@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help repro complete test paper
+.PHONY: help repro complete test paper repository
 
 help:
 	@echo "make repro   run the whole pipeline: data, training, evaluation, tables (reports/index.html)"
@@ -12,19 +12,26 @@ help:
 	@echo "make paper   run a table of the papers on their own data: make paper TABLE=spn-2;"
 	@echo "             VARIANT=vgg16 for one of its runs, DRY=1 to be told what it takes (TFLOPS=20)"
 
-repro: $(READY)
+repro: $(READY) repository
 	$(BIN)/dvc repro
 
-complete: $(READY)
+complete: $(READY) repository
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m paper.complete
 
-test: $(READY)
+test: $(READY) repository
 	$(BIN)/python -m pytest
 
 # -B: a dry run writes nothing, not even bytecode.
-paper: $(READY)
+paper: $(READY) $(if $(DRY),,repository)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -B -m paper $(if $(DRY),--dry) \
 		$(if $(TFLOPS),--tflops "$(TFLOPS)") "$(TABLE)" $(VARIANT)
+
+# DVC needs a git repository, and its experiments a commit: a downloaded ZIP has neither.
+repository:
+	@git rev-parse --is-inside-work-tree >/dev/null 2>&1 || { \
+		echo "no git repository, which DVC needs: making one of this folder"; \
+		git init --quiet && git add --all && \
+		git -c user.name=make -c user.email=make@localhost commit --quiet -m "As downloaded"; }
 
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -10,7 +10,6 @@ pixel centres for corners; and 8-bit levels tell fewer thresholds apart.
 """
 
 import argparse
-import os
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from scipy import ndimage
 from benchmarks.packing import table
 from pipeline.evaluation.localization.boxes import best_component_ious, component_boxes_at, iou_xyxy
 from pipeline.evaluation.localization.maps import Map, normalise, resize_map, to_levels
+from pipeline.processes import granted_cores
 
 SIDE = 224
 MAPS = {"14 x 14, enlarged": 14, "28 x 28, enlarged": 28, "noise": SIDE}
@@ -52,7 +52,7 @@ def main() -> None:
     print(
         f"\nPython {platform.python_version()}, "
         f"{', '.join(f'{name} {version(name)}' for name in packages)}; one thread on "
-        f"{os.cpu_count()} CPU(s), {platform.system()} {platform.machine()}."
+        f"{granted_cores()} CPU(s), {platform.system()} {platform.machine()}."
     )
 
 

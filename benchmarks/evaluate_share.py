@@ -22,15 +22,16 @@ from typing import Any, ParamSpec, TypeVar
 from unittest.mock import patch
 
 import torch
-from torch.utils.data import DataLoader
 
 from benchmarks.packing import table
 from pipeline.evaluation.localization import inference
 from pipeline.evaluation.metrics.bootstrap import Bootstrap
 from pipeline.evaluation.protocol.scores import SCORED_SPLITS
 from pipeline.methods import registry
+from pipeline.packed.loading import loader
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params, load
+from pipeline.processes import granted_cores
 from stages import PARAMS, evaluate
 from stages.paths import split_folder
 
@@ -98,7 +99,7 @@ def main() -> None:
     print(
         f"\nBackbone {params.backbone.name} at {params.input.size} px; Python "
         f"{platform.python_version()}, torch {version('torch')}, {torch.get_num_threads()} "
-        f"thread(s) on {os.cpu_count()} CPU(s), {device}."
+        f"thread(s) on {granted_cores()} CPU(s), {device}."
     )
 
 
@@ -136,13 +137,12 @@ def patched(clock: Clock) -> Iterator[None]:
             setattr(network, name, clock.timed("forward", getattr(network, name)))
         return network
 
-    class CountedLoader(DataLoader[Any]):
-        def __iter__(self) -> Any:
-            return clock.each("pictures", super().__iter__())
+    def counted_loader(*given: Any) -> Iterator[Any]:
+        return clock.each("pictures", iter(loader(*given)))
 
     patches: list[AbstractContextManager[Any]] = [
         patch.object(registry, "trained", counted_network),
-        patch.object(inference, "DataLoader", CountedLoader),
+        patch.object(inference, "loader", counted_loader),
         patch.object(evaluate, "predict", lambda *given: clock.each("maps", predict(*given))),
         *(
             patch.object(place, name, clock.timed(part, getattr(place, name)))

@@ -10,7 +10,6 @@ removed.
 """
 
 import argparse
-import os
 import platform
 import random
 import resource
@@ -31,7 +30,7 @@ from pipeline.datasets import photograph
 from pipeline.datasets.packing import pack
 from pipeline.packed.record import Dataset, Record, Split
 from pipeline.packed.store import PackedSplit
-from pipeline.processes import packers
+from pipeline.processes import granted_cores, workers
 
 SIZE = (500, 375)
 FILES = 64
@@ -43,7 +42,7 @@ def main() -> None:
     """Measure every size and print the table."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--images", nargs="+", type=int, default=[1000, 10_000, 100_000])
-    arguments.add_argument("--workers", type=int, default=packers())
+    arguments.add_argument("--workers", type=int, default=workers())
     arguments.add_argument("--folder", type=Path, help="where to write; else the system's choice")
     given = arguments.parse_args()
     rows = []
@@ -56,7 +55,7 @@ def main() -> None:
     packages = ", ".join(f"{name} {version(name)}" for name in ("pyarrow", "pillow", "numpy"))
     print(
         f"\nPython {platform.python_version()}, {packages}; {given.workers} worker(s) on "
-        f"{os.cpu_count()} CPU(s), {platform.system()} {platform.machine()}."
+        f"{granted_cores()} CPU(s), {platform.system()} {platform.machine()}."
     )
 
 

@@ -10,7 +10,6 @@ Tesla K80 for RPN and SPN, a CPU for the others; SPN's is that of the Soft Propo
 """
 
 import argparse
-import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -35,6 +34,7 @@ from pipeline.packed.pictures import to_tensor, warp
 from pipeline.packed.record import Record
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params, load
+from pipeline.processes import granted_cores
 from pipeline.reporting.published import counterpart, of_table
 from stages import PARAMS
 from stages.paths import split_folder, weights_file
@@ -63,7 +63,7 @@ def main() -> None:
     print(
         f"\nPython {platform.python_version()}, "
         f"{', '.join(f'{name} {version(name)}' for name in packages)}; 1 thread on "
-        f"{os.cpu_count()} CPU(s), {platform.system()} {platform.machine()}."
+        f"{granted_cores()} CPU(s), {platform.system()} {platform.machine()}."
     )
 
 

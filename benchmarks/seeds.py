@@ -19,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.reporting.catalogue import FURTHER
+from paper.settings import FURTHER
 from pipeline.reporting.tables import read_scores
 
 REPOSITORY = Path(__file__).parents[1]

@@ -185,7 +185,8 @@ def keep_variance(module: nn.Module) -> None:
 def objective(model: str, network: nn.Module, params: Params) -> nn.Module:
     """Return the loss module that the stage of `model` trains by."""
     if model == "spg":
-        return SelfProducedGuidanceObjective(cast(SelfProducedGuidance, network), params.spg)
+        guided = cast(SelfProducedGuidance, network)
+        return SelfProducedGuidanceObjective(guided, params.spg, params.input)
     return Classification(network)
 
 

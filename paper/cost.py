@@ -62,7 +62,7 @@ def cost(model: str, settings: Settings, params: Params) -> Cost:
 
     SPN's CorLoc makes a network of the multi-label track give predictions for all images.
     """
-    track = registry.find(model).track
+    track = registry.MODELS[model].track
     data = settings.data_sets[data_set(model, params)]
     network = meta_network(model, data.classes, params)
     images = meta_image(params)
@@ -82,14 +82,12 @@ def cost(model: str, settings: Settings, params: Params) -> Cost:
 
 def data_set(model: str, params: Params) -> str:
     """Return the name of the data set that `model` is trained on."""
-    return {"multi": params.data.multi, "single": params.data.single}[registry.find(model).track]
+    return {"multi": params.data.multi, "single": params.data.single}[registry.MODELS[model].track]
 
 
 def schedule(model: str, params: Params) -> TrainParams:
     """Return the schedule that `model` is trained by."""
-    if model.startswith("spg"):
-        return params.spg.train
-    return params.spn.schedule(registry.find(model).track)
+    return registry.method(model).schedule(params, registry.MODELS[model].track)
 
 
 def meta_network(model: str, classes: int, params: Params) -> nn.Module:
@@ -98,7 +96,8 @@ def meta_network(model: str, classes: int, params: Params) -> nn.Module:
     The Soft Proposal, which looks at values, and is less than 1 % of the arithmetic, is left out.
     """
     with torch.device("meta"):
-        network = registry.find(model).build(Backbone(params.backbone), classes, params).train()
+        network = registry.method(model).network(Backbone(params.backbone), classes, params)
+        network.train()
     if isinstance(network, SoftProposalNetwork):
         network.proposal_maps = super(SoftProposalNetwork, network).proposal_maps  # type: ignore[method-assign]
     return network

@@ -6,11 +6,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from paper.settings import FILE, Run, Settings, Value, listing, problems
+from paper.settings import FILE, FURTHER, Run, Settings, Value, listing, problems
 from pipeline.errors import InputError
 from pipeline.methods import registry
-from pipeline.params import MethodsParams, Params
-from pipeline.reporting.catalogue import FURTHER
+from pipeline.params import Params
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Experiment:
 
 def target(model: str) -> str:
     """Return the stage that evaluates `model`: "evaluate_spn@multi" of "spn_multi"."""
-    return FURTHER.get(model) or registry.find(model).stage.replace("train_", "evaluate_", 1)
+    return FURTHER.get(model) or registry.MODELS[model].stage("evaluate")
 
 
 def experiments(settings: Settings, table: str) -> tuple[Experiment, ...]:
@@ -116,10 +115,15 @@ def _values(settings: Settings, run: Run) -> dict[str, tuple[Value, str]]:
 
 
 def switched(names: Iterable[str]) -> dict[str, tuple[Value, str]]:
-    """Return the values that switch on those methods that are among `names`, and off the others."""
-    wanted = set(names)
-    source = "the methods of the table, and no others"
-    return {f"methods.{name}": (name in wanted, source) for name in MethodsParams.model_fields}
+    """Return the lists of params.yaml that hold those methods that are among `names`, no others."""
+    wanted, source = set(names), "the methods of the table, and no others"
+    lists: dict[str, list[str]] = {
+        "methods": registry.listed("methods"),
+        "proposals": registry.listed("proposals"),
+    }
+    found = {key: [name for name in known if name in wanted] for key, known in lists.items()}
+    found["saliency.tracks"] = [t for t in ("multi", "single") if f"saliency_{t}" in wanted]
+    return {key: (value, source) for key, value in found.items()}
 
 
 def _leaves(block: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Value]]:

@@ -9,6 +9,7 @@ from typing import Any
 from paper.experiment import Experiment
 from pipeline.errors import InputError
 from pipeline.files import write_json
+from pipeline.methods import registry
 from pipeline.params import Params
 from pipeline.reporting.catalogue import TABLES, Table
 from pipeline.reporting.published import of_table
@@ -54,8 +55,9 @@ def write(every: tuple[Experiment, ...], notes: list[str]) -> str:
 def combined(table: Table, every: tuple[Experiment, ...], notes: list[str]) -> FilledTable:
     """Return `table` with the cells of each kept run, and a note on each run."""
     records = {e.variant: _record(e) for e in every if record_file(e).exists()}
+    labels = registry.labels([*registry.listed("methods"), *registry.listed("proposals")])
     parts = {
-        e.variant: fill_table(_own_rows(table, e), records[e.variant]["scores"])
+        e.variant: fill_table(_own_rows(table, e), records[e.variant]["scores"], labels)
         for e in every
         if e.variant in records
     }

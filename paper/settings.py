@@ -8,12 +8,24 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import InputError
+from pipeline.methods import registry
 from pipeline.params import Section
-from pipeline.reporting.catalogue import FURTHER, TABLES
+from pipeline.reporting.catalogue import TABLES
 
 FILE = Path(__file__).with_name("settings.yaml")
 
-Value = bool | int | float | str | list[int] | list[str]
+FURTHER = {
+    **{
+        name: registry.MODELS[name].stage("evaluate")
+        for name in (*registry.listed("methods"), *registry.listed("proposals"))
+    },
+    "saliency_multi": "evaluate_saliency@multi",
+    "saliency_single": "evaluate_saliency@single",
+    "compare": "compare",
+}
+"""Scores files that a run can have besides those of its models, and the stage that writes each."""
+
+Value = bool | int | float | str | list[int] | list[float] | list[str]
 
 
 class Sourced(Section):

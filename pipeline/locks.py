@@ -27,3 +27,12 @@ def locked(path: Path, work: str) -> Iterator[None]:
                 f"{path}: another process runs {work}; wait for it or end it"
             ) from None
         yield
+
+
+@contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` as soon as those that came before have let it go."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -3,8 +3,9 @@
 Read as YAML 1.2, as DVC reads it: `1e-05` is a number and `on` is a string.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +21,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import InputError
+from pipeline.methods import registry
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
@@ -34,11 +36,41 @@ def _ascending(values: list[float]) -> list[float]:
     return values
 
 
+def _with_the_whole(scales: list[float]) -> list[float]:
+    if 1.0 not in scales or len(set(scales)) < len(scales):
+        raise ValueError("1.0 must be among them, and none twice")
+    return scales
+
+
 SizeRange = Annotated[
     list[Annotated[float, Field(gt=0, le=1)]],
     Field(min_length=2, max_length=2),
     AfterValidator(_ascending),
 ]
+
+
+def _unique(values: list[Any]) -> list[Any]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{value} is listed {values.count(value)} times")
+    return values
+
+
+_Item = TypeVar("_Item")
+Unique = Annotated[list[_Item], AfterValidator(_unique)]
+
+
+def _known(kind: Literal["methods", "proposals"]) -> Callable[[list[str]], list[str]]:
+    """Return a check that names are those of the registry for the list `kind`."""
+
+    def check(names: list[str]) -> list[str]:
+        known = registry.listed(kind)
+        for name in names:
+            if name not in known:
+                raise ValueError(f"{name} is none of {', '.join(known)}")
+        return names
+
+    return check
 
 
 class Section(BaseModel):
@@ -120,11 +152,12 @@ class PretrainParams(Section):
 
 
 class InputParams(Section):
-    """Image size and augmentation."""
+    """Image size and augmentation, and how maps are resized to the image."""
 
     size: Annotated[int, Field(ge=32)]
     margin: Annotated[int, Field(ge=0)]
     flip: bool
+    align_corners: bool
 
 
 class SpnParams(Section):
@@ -190,18 +223,6 @@ class SpgParams(MaskThresholds):
     train: TrainParams
 
 
-class MethodsParams(Section):
-    """Which of the methods that the papers compare with are run besides."""
-
-    has: bool
-    acol: bool
-    oquab: bool
-    wsddn: bool
-    selective_search: bool
-    edge_boxes: bool
-    rpn: bool
-
-
 class HasParams(Section):
     """Hide-and-Seek."""
 
@@ -214,6 +235,10 @@ class AcolParams(Section):
 
     erase_above: OpenFraction
     pooling: Literal[1, 3]
+
+
+class OquabParams(Section):
+    """Global max pooling: the head and schedule of the CAM twin, nothing of its own."""
 
 
 class WsddnParams(Section):
@@ -241,7 +266,7 @@ class RpnParams(Section):
 class RankingParams(Section):
     """Classifiers whose ranking of the classes replaces SPG's own."""
 
-    classifiers: list[str]
+    classifiers: Unique[str]
     fine_tune: bool
     train: TrainParams
 
@@ -261,9 +286,11 @@ SaliencyMethod = Literal[
 class SaliencyParams(Section):
     """Maps of the trained CAM networks by other methods."""
 
-    methods: list[SaliencyMethod]
+    tracks: Unique[Literal["multi", "single"]]
+    methods: Annotated[Unique[SaliencyMethod], Field(min_length=1)]
     excitation_layer: str
     grad_cam_layer: str
+    smoothing: Annotated[float, Field(ge=0, lt=1)]
     feedback_iterations: Count
 
 
@@ -275,6 +302,8 @@ class EvaluateParams(Section):
     pointing_rule: Literal["box", "disc"]
     pointing_tolerance: NonNegative
     prediction_tolerance: NonNegative
+    difficult_from: Annotated[str, Field(min_length=1)]
+    scales: Annotated[list[Positive], AfterValidator(_with_the_whole)]
     threshold_from: Literal["val", "test"]
     ten_crop: bool
 
@@ -290,9 +319,11 @@ class Params(Section):
     input: InputParams
     spn: SpnParams
     spg: SpgParams
-    methods: MethodsParams
+    methods: Annotated[Unique[str], AfterValidator(_known("methods"))]
+    proposals: Annotated[Unique[str], AfterValidator(_known("proposals"))]
     has: HasParams
     acol: AcolParams
+    oquab: OquabParams
     wsddn: WsddnParams
     edge_boxes: EdgeBoxesParams
     rpn: RpnParams

@@ -1,37 +1,29 @@
-"""Stage `evaluate`: one network's predictions and scores."""
+"""Stage `evaluate`: what one trained model answers, and its scores."""
 
-from itertools import chain
-
-from pipeline.evaluation.localization.inference import predict
-from pipeline.evaluation.localization.predictions import write_predictions
-from pipeline.evaluation.protocol.scores import SCORED_SPLITS, scores_of
+from pipeline.evaluation.answers import answers_of
 from pipeline.files import write_json
 from pipeline.methods import registry
+from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
 from stages import run
-from stages.off import score_nothing, switched_off
-from stages.paths import predictions_file, scores_file, weights_file
-from stages.stored import stored_pairs
+from stages.paths import model_folder, predictions_file, scores_file, split_folder
 
 
 def evaluate(params: Params, model: str) -> None:
     """Write data/predictions/<model>.arrow and data/scores/<model>.json.
 
-    Of a method that is switched off they hold no image and no score.
-
     Raises:
-        InputError: no such model, a missing or foreign input, values that are not finite, nothing
-            to score.
+        InputError: no such model, one that params.yaml does not list, a missing or foreign input,
+            values that are not finite, nothing to score.
     """
-    if switched_off(params, model):
-        return score_nothing(model)
-    track = registry.find(model).track
-    pairs = stored_pairs(model, track, SCORED_SPLITS[track])
-    splits = [pair.split for pair in pairs.values()]
-    test = pairs["test"].split
-    network = registry.trained(model, len(test.classes), params, weights_file(model))
-    found = (predict(network, split, params.input, params.evaluate) for split in splits)
-    write_predictions(predictions_file(model), chain.from_iterable(found))
+    found = registry.find(model, params)
+    folder, test = model_folder(model), PackedSplit(split_folder(found.track, "test"))
+    network = found.load().trained(folder, len(test.classes), params, found.stage("train"))
+    answers = answers_of(network)
+    splits = {
+        name: PackedSplit(split_folder(found.track, name)) for name in answers.splits(found.track)
+    }
+    answers.write(predictions_file(model), network, splits, folder, params)
     described = {
         "model": model,
         "backbone": params.backbone.name,
@@ -39,7 +31,8 @@ def evaluate(params: Params, model: str) -> None:
         "dataset": test.name,
         "classes": list(test.classes),
     }
-    write_json(scores_file(model), described | scores_of(pairs, test.classes, params, track))
+    scores = answers.judge(predictions_file(model), network, splits, params)
+    write_json(scores_file(model), described | scores)
 
 
 if __name__ == "__main__":

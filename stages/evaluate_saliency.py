@@ -3,18 +3,19 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from pipeline.errors import unlisted
 from pipeline.evaluation.protocol.estimates import Figures
 from pipeline.evaluation.protocol.multi_label import pointing_figures
-from pipeline.evaluation.protocol.pairs import Pairs
+from pipeline.evaluation.protocol.pairs import Pairs, stored_pairs
 from pipeline.evaluation.protocol.scores import scores_of
 from pipeline.files import write_json
 from pipeline.methods import registry
 from pipeline.packed.record import Task
+from pipeline.packed.store import PackedSplit
 from pipeline.params import Params, SaliencyMethod
 from pipeline.saliency.inference import with_saliency
 from stages import run
-from stages.paths import scores_file, weights_file
-from stages.stored import stored_pairs
+from stages.paths import model_folder, predictions_file, scores_file, split_folder
 
 SCORERS: dict[Task, Callable[[Mapping[str, Pairs], tuple[str, ...], Params], Figures]] = {
     "multi": lambda pairs, classes, params: pointing_figures(pairs["test"], classes, params).scores(
@@ -32,14 +33,19 @@ def evaluate_saliency(params: Params, track: Task) -> None:
     evaluate wrote for it.
 
     Raises:
-        InputError: no such track, a missing or foreign input, a layer that the backbone does not
-            have, a map that is not finite, nothing to score.
+        InputError: a track that params.yaml does not list, a missing or foreign input, a
+            layer that the backbone does not have, a map that is not finite, nothing to score.
     """
-    model = f"cam_{track}"
-    task = registry.find(model).track
-    stored = stored_pairs(model, track, ("test", params.evaluate.threshold_from))
+    if track not in params.saliency.tracks:
+        raise unlisted(track, "saliency.tracks")
+    cam = registry.find(f"cam_{track}", params)
+    stored = {
+        name: stored_pairs(predictions_file(cam.name), PackedSplit(split_folder(track, name)))
+        for name in ("test", params.evaluate.threshold_from)
+    }
     test = stored["test"].split
-    network = registry.trained(model, len(test.classes), params, weights_file(model))
+    folder = model_folder(cam.name)
+    network = cam.load().trained(folder, len(test.classes), params, cam.stage("train"))
 
     def pairs(method: SaliencyMethod) -> dict[str, Pairs]:
         return {
@@ -56,7 +62,7 @@ def evaluate_saliency(params: Params, track: Task) -> None:
     scores = {
         f"{method}_{track}": described
         | {"model": f"{method}_{track}"}
-        | SCORERS[task](pairs(method), test.classes, params)
+        | SCORERS[cam.track](pairs(method), test.classes, params)
         for method in params.saliency.methods
     }
     write_json(scores_file(f"saliency_{track}"), scores)

@@ -2,9 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import TypedDict
+
+from pipeline.workspace import checkout
 
 RAW = Path("data/raw")
+FILES = Path("data/files")
+SEEN = Path("data/seen.json")
+OUTSIDE = Path("data/outside.txt")
 PACKED = Path("data/packed")
 BACKBONE = Path("data/weights/backbone.safetensors")
 SCRATCH = Path(".scratch")
@@ -12,8 +16,11 @@ REPORTS = Path("reports")
 
 
 def download_folder(dataset: str) -> Path:
-    """What is downloaded of a data set: no out of DVC, which would hash and store it once more."""
-    return Path(os.environ.get("WSOL_DATA") or "data/downloads") / dataset
+    """What is downloaded of a data set: no out of DVC, which would hash and store it once more.
+
+    DVC's copies of the checkout share it.
+    """
+    return checkout() / (os.environ.get("WSOL_DATA") or "data/downloads") / dataset
 
 
 def split_folder(track: str, split: str) -> Path:
@@ -21,47 +28,26 @@ def split_folder(track: str, split: str) -> Path:
     return PACKED / track / split
 
 
-def weights_file(model: str) -> Path:
-    """Trained weights of a network."""
-    return Path("data/models") / f"{model}.safetensors"
+def model_folder(model: str) -> Path:
+    """A trained model: weights, history and what else its method needs."""
+    return Path("data/models") / model
 
 
 def history_file(model: str) -> Path:
     """Losses of a training, a row per epoch."""
-    return Path("data/history") / f"{model}.csv"
+    return model_folder(model) / "history.csv"
 
 
 def predictions_file(model: str) -> Path:
-    """Scores and maps that a network gives."""
+    """What a network answers: scores and maps, or boxes."""
     return Path("data/predictions") / f"{model}.arrow"
 
 
-def proposals_file(method: str) -> Path:
-    """Boxes that a method proposes."""
-    return Path("data/proposals") / f"{method}.arrow"
+def classifier_file(name: str) -> Path:
+    """Class probabilities of a classifier of `ranking.classifiers`."""
+    return predictions_file(f"classifiers/{name}")
 
 
 def scores_file(model: str) -> Path:
     """Metrics of a network."""
     return Path("data/scores") / f"{model}.json"
-
-
-class TrainingFiles(TypedDict):
-    """The files of one training, as `pipeline.training.fit.fit` names them."""
-
-    split: Path
-    backbone: Path
-    weights: Path
-    history: Path
-    scratch: Path
-
-
-def training_files(model: str, track: str) -> TrainingFiles:
-    """The files of one training, as `pipeline.training.fit.fit` names them."""
-    return {
-        "split": split_folder(track, "train"),
-        "backbone": BACKBONE,
-        "weights": weights_file(model),
-        "history": history_file(model),
-        "scratch": SCRATCH,
-    }

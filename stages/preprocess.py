@@ -10,7 +10,7 @@ from pipeline.errors import InputError
 from pipeline.fingerprint import fingerprint
 from pipeline.packed.record import Task
 from pipeline.params import Params
-from pipeline.processes import packers
+from pipeline.processes import workers
 from stages import run
 from stages.paths import PACKED, RAW, download_folder
 
@@ -32,7 +32,7 @@ def preprocess(params: Params, track: Task) -> None:
     settings = [params.seed, params.data.model_dump(), params.cutouts.model_dump()]
     raw = sorted(path for path in RAW.rglob("*") if path.is_file())
     origin = fingerprint([str(root.absolute()), *settings], raw)
-    pack(dataset, PACKED / track, origin, packers())
+    pack(dataset, PACKED / track, origin, workers())
 
 
 def folder_of(name: str, source: Source) -> Path:

@@ -13,7 +13,7 @@ from pipeline.models.pretrained import imagenet_classifier, verify
 from pipeline.models.weights import save_first_weights
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
-from pipeline.training.fit import resume
+from pipeline.training.fit import resume, unfinished
 from stages import run
 from stages.paths import BACKBONE, SCRATCH, split_folder
 
@@ -41,17 +41,16 @@ def train_from_scratch(params: Params, features: nn.Module) -> None:
 
     It learns the classes of the single-label track.
     """
-    split = PackedSplit(split_folder("single", "train"))
-    trained = resume(
-        lambda: Classification(Classifier(params.backbone, len(split.classes))),
-        split,
-        params,
-        (params.backbone, params.pretrain),
-        params.pretrain.train,
-        SCRATCH / "backbone",
-    )
-    save_first_weights(trained.module.get_submodule("network.backbone"), features, BACKBONE)
-    trained.checkpoints.remove()
+    images, schedule = PackedSplit(split_folder("single", "train")), params.pretrain.train
+    own = (params.backbone, params.pretrain)
+    checkpoints = unfinished([images.digest], params, own, schedule, SCRATCH / "backbone")
+
+    def objective() -> nn.Module:
+        return Classification(Classifier(params.backbone, len(images.classes)))
+
+    module, _ = resume(objective, images, params, schedule, checkpoints)
+    save_first_weights(module.get_submodule("network.backbone"), features, BACKBONE)
+    checkpoints.remove()
 
 
 def check_picture(member: str) -> Image.Image:

@@ -1,38 +1,59 @@
 """Stage `tabulate`: scores and predictions into tables, metrics.json, figures and one page."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from pipeline.evaluation.localization.predictions import read_predictions
 from pipeline.files import write_json
+from pipeline.methods import registry
+from pipeline.methods.registry import Model
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
 from pipeline.reporting import examples
-from pipeline.reporting.catalogue import FURTHER, MODELS
 from pipeline.reporting.figures import draw_examples, draw_history, read_history
 from pipeline.reporting.html import Picture, write_page
 from pipeline.reporting.metrics_json import metrics
 from pipeline.reporting.per_class import write_per_class
-from pipeline.reporting.tables import Scores, fill, read_scores, score, write_tables
-from pipeline.reporting.twins import compare_twins, twins_metrics, write_twins
+from pipeline.reporting.readme import write_results
+from pipeline.reporting.tables import (
+    Scores,
+    fill,
+    read_differences,
+    read_scores,
+    score,
+    write_tables,
+)
+from pipeline.reporting.twins import compare_twins, write_twins
 from stages import run
 from stages.paths import REPORTS, history_file, predictions_file, scores_file, split_folder
 
 FIGURES = REPORTS / "figures"
+README = Path("README.md")
 _BOXES = "Blue: true boxes. Yellow, dashed: the predicted box. Each map has its own scale."
 
 
 def tabulate(params: Params) -> None:
-    """Write tables/, metrics.json, figures/ and index.html into reports/.
+    """Write tables/, metrics.json, figures/ and index.html into reports/, results into README.md.
+
+    Scores of methods that params.yaml does not list are not looked at.
 
     Raises:
         InputError: an input is missing or lacks a score; the message names the stage to run.
     """
-    scores = read_scores(scores_file(name) for name in (*MODELS, *FURTHER))
-    tables, twins = fill(scores), compare_twins(scores, read_scores([scores_file("twins")]))
-    pictures = [multi_picture(), single_picture(scores), history_picture()]
+    models = sorted(registry.models(params), key=lambda model: model.name)
+    further = [model.name for model in models if model.entry.listed]
+    saliency = [f"saliency_{track}" for track in params.saliency.tracks]
+    names = [*(model.name for model in models), *saliency, "compare"]
+    scores = read_scores(map(scores_file, names))
+    tables = fill(scores, registry.labels(further))
+    twins = compare_twins(scores, read_differences(scores_file("compare")))
+    pictures = [multi_picture(), single_picture(scores), history_picture(models)]
     write_tables(tables, REPORTS / "tables")
     write_twins(twins, REPORTS / "tables")
     write_per_class(scores, REPORTS / "tables/per-class.csv")
-    write_json(REPORTS / "metrics.json", metrics(tables) | twins_metrics(twins))
+    write_json(REPORTS / "metrics.json", metrics(scores, further))
     write_page(REPORTS / "index.html", tables, twins, pictures, params.model_dump())
+    write_results(README, twins)
 
 
 def multi_picture() -> Picture:
@@ -40,7 +61,7 @@ def multi_picture() -> Picture:
     split = PackedSplit(split_folder("multi", "test"))
     cam, spn = (read_predictions(predictions_file(m), "test") for m in ("cam_multi", "spn_multi"))
     gallery = examples.multi_gallery(examples.choose(split), split.classes, cam, spn)
-    path = draw_examples(FIGURES / "multi.png", gallery.columns, gallery.rows)
+    path = draw_examples(FIGURES / "multi.webp", gallery.columns, gallery.rows)
     alt = "Test pictures, each with CAM's response map, SPN's proposal map and SPN's response map."
     return Picture(path, f"SPN and CAM on {split.name}", alt, f"{examples.RULE} {_BOXES}")
 
@@ -53,16 +74,17 @@ def single_picture(scores: Scores) -> Picture:
         for model in ("spg_plain", "spg")
     )
     gallery = examples.single_gallery(examples.choose(split), split.classes, plain, spg)
-    path = draw_examples(FIGURES / "single.png", gallery.columns, gallery.rows)
+    path = draw_examples(FIGURES / "single.webp", gallery.columns, gallery.rows)
     alt = "Test pictures, each with the attention maps of SPG-plain and SPG and SPG's branches."
     return Picture(path, f"SPG and SPG-plain on {split.name}", alt, f"{examples.RULE} {_BOXES}")
 
 
-def history_picture() -> Picture:
-    """Draw the loss of every model."""
-    curves = {model: read_history(history_file(model)) for model in MODELS}
-    path = draw_history(FIGURES / "history.png", curves)
-    alt = f"Training loss by epoch of {', '.join(MODELS)}."
+def history_picture(models: Iterable[Model]) -> Picture:
+    """Draw the loss of every model that is trained."""
+    trained = [model.name for model in models if model.entry.listed != "proposals"]
+    curves = {name: read_history(history_file(name)) for name in trained}
+    path = draw_history(FIGURES / "history.webp", curves)
+    alt = f"Training loss by epoch of {', '.join(trained)}."
     caption = "Mean of each epoch. After SPG's warm-up its loss is a sum with the guidance losses."
     return Picture(path, "Training", alt, caption)
 

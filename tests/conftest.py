@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).parents[1]
 BIRDS = {"001.Red_bird": "red", "002.Blue_bird": "blue"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def params() -> Params:
     """The repository's own params.yaml, with fixed dealing and size of photographs."""
     params = load(REPOSITORY / "params.yaml")
@@ -95,13 +95,20 @@ def cub_photographs() -> Path:
     return _photographs("CUB_ROOT", "cub10", "CUB_200_2011")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def quick(params: Params) -> Params:
     """The repository's parameters, cut down until a training of two epochs takes a second."""
     schedule = {"epochs": 2, "batch_size": 4, "decay_epochs": [1]}
-    schedules = ("spn__train_multi", "spn__train_single", "spg__train")
+    others = (f"{name}__train" for name in ("spg", "wsddn", "rpn", "ranking"))
+    schedules = ("spn__train_multi", "spn__train_single", *others)
     small = {f"{name}__{k}": v for name in schedules for k, v in schedule.items()}
-    widths = {"spn__channels": 16, "spg__channels": 8, "spg__guidance_channels": 4}
+    widths = {
+        "spn__channels": 16,
+        "spg__channels": 8,
+        "spg__guidance_channels": 4,
+        "wsddn__boxes": 4,
+        "wsddn__hidden": 8,
+    }
     return changed(
         params,
         backbone__name="test_efficientnet",
@@ -109,15 +116,16 @@ def quick(params: Params) -> Params:
         input__margin=8,
         spg__warmup_epochs=1,
         evaluate__batch_size=10,
+        evaluate__resamples=20,
         **small,
         **widths,
     )
 
 
-@pytest.fixture
-def packed(tmp_path: Path) -> Path:
-    """Folder <track>/<split> of both tracks: 10, 4 and 4 pictures of three classes."""
-    folder = tmp_path / "data/packed"
+@pytest.fixture(scope="session")
+def packed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `packed` gives, for all tests: to be copied."""
+    folder = tmp_path_factory.mktemp("packed")
     numbers = dict(zip(SPLITS, (range(10), range(10, 14), range(14, 18)), strict=True))
     tasks: tuple[Task, ...] = ("multi", "single")
     for task in tasks:
@@ -126,6 +134,12 @@ def packed(tmp_path: Path) -> Path:
         }
         pack(Dataset("boxes", task, COLOURS, splits), folder / task, origin="", workers=1)
     return folder
+
+
+@pytest.fixture
+def packed(tmp_path: Path, packed_once: Path) -> Path:
+    """Folder <track>/<split> of both tracks: 10, 4 and 4 pictures of three classes."""
+    return shutil.copytree(packed_once, tmp_path / "data/packed")
 
 
 @pytest.fixture(scope="session")

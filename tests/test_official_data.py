@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from stages.train_cam import train_cam
 
 import stages.download
 from pipeline.download import resuming
@@ -21,7 +22,6 @@ from stages.download import download
 from stages.evaluate import evaluate
 from stages.paths import download_folder, scores_file, split_folder
 from stages.preprocess import preprocess
-from stages.train_cam import train_cam
 from tests.datasets.layouts import write_tiny_coco, write_tiny_ilsvrc
 from tests.download.server import Faults, LoopbackServer
 from tests.parameters import changed

@@ -73,6 +73,9 @@ def test_numbers_are_read_as_dvc_writes_them(tmp_path, text, value):
         ("seed", "true", "seed: Input should be a valid integer (got True)"),
         ("spg__delta_h", "1.6", "spg.delta_h: Input should be less than 1 (got 1.6)"),
         ("spn__dropout", "-0.1", "spn.dropout: Input should be greater than or equal to 0"),
+        ("evaluate__scales", "[0.5]", "evaluate.scales: Value error, 1.0 must be among them"),
+        ("evaluate__scales", "[1.0, 1.0]", "evaluate.scales: Value error, 1.0 must be among"),
+        ("evaluate__scales", "[1.0, 0.0]", "evaluate.scales.1: Input should be greater than 0"),
         (
             "spn__train_multi__weight_decay",
             ".nan",

@@ -12,8 +12,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.errors import InputError
+from pipeline.methods.registry import listed
 from pipeline.params import load
-from pipeline.reporting.catalogue import FURTHER, TABLES
+from pipeline.reporting.catalogue import TABLES
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = {
@@ -77,11 +78,6 @@ def merge(target: dict, changes: dict) -> None:
             target[key] = value
 
 
-def scores_of(folder: Path, name: str) -> dict:
-    """Return the content of a scores file."""
-    return json.loads((folder / f"data/scores/{name}.json").read_text())
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the repository as a git checkout of its own, with tiny parameters, reproduced."""
@@ -112,8 +108,59 @@ def test_the_tables_of_both_papers_are_there(project: Path) -> None:
     folder = project / "reports/tables"
     assert {path.stem for path in folder.glob("*.csv")} == names | {"per-class", "twins"}
     assert {path.stem for path in folder.glob("*.md")} == names | {"twins"}
+
+
+def test_headline_metrics_fit_a_screen(project: Path) -> None:
     metrics = json.loads((project / "reports/metrics.json").read_text())
-    assert metrics.keys() == {"differences", "spg", "spn"}
+    assert 12 <= len(metrics) <= 24
+    assert all(round(value, 1) == value for value in metrics.values())
+    shown = dvc(project, "metrics", "show", "--md")
+    assert all(name in shown for name in metrics)
+
+
+def test_what_is_not_listed_leaves_no_trace(project: Path) -> None:
+    names = {*listed("methods"), *listed("proposals")}
+    outs = {
+        p.stem
+        for f in ("models", "predictions", "scores")
+        for p in (project / "data" / f).iterdir()
+    }
+    assert outs & names == set()
+    lock = (project / "dvc.lock").read_text()
+    assert [name for name in names if f"@{name}:" in lock] == []
+
+
+def edited(project: Path, path: str) -> set[str]:
+    """The stages that DVC would run after a comment is added to the file `path`."""
+    file = project / path
+    text = file.read_text()
+    file.write_text(f"{text}# A remark.\n")
+    try:
+        found = json.loads(dvc(project, "status", "--json"))
+    finally:
+        file.write_text(text)
+    return set(found)
+
+
+@pytest.mark.parametrize(
+    ("path", "stages"),
+    [
+        ("pipeline/methods/spg/network.py", {"train_spg", "evaluate_spg"}),
+        (
+            "pipeline/methods/spn/soft_proposal.py",
+            {
+                f"{verb}_spn@{track}"
+                for verb in ("train", "evaluate")
+                for track in ("multi", "single")
+            },
+        ),
+        ("pipeline/methods/has.py", set()),
+        ("pipeline/params.py", set()),
+        ("pipeline/reporting/html.py", {"tabulate"}),
+    ],
+)
+def test_a_remark_reruns_what_the_file_decides(project: Path, path: str, stages: set[str]) -> None:
+    assert edited(project, path) == stages
 
 
 def test_no_out_holds_a_path_of_the_machine(project: Path) -> None:
@@ -131,35 +178,64 @@ def test_a_run_from_clean_gives_the_same_lock(project: Path, tmp_path: Path) -> 
 
 def test_an_experiment_reruns_only_what_depends_on_its_parameter(project: Path) -> None:
     printed = dvc(project, "exp", "run", "--name", "lower", "-S", "spg.delta_h=0.6")
-    first, second, *others, last = stages_run(printed)
-    assert [first, second, last] == ["train_spg", "evaluate_spg", "tabulate"]
-    assert sorted(others) == ["evaluate_twins", "rerank"]  # neither needs the other
+    assert stages_run(printed) == ["train_spg", "evaluate_spg", "compare", "tabulate"]
     assert "lower" in dvc(project, "exp", "show", "--md")
     changed = json.loads(dvc(project, "params", "diff", "--json"))
     (difference,) = changed["params.yaml"].items()
     assert (difference[0], difference[1]["old"], difference[1]["new"]) == ("spg.delta_h", 0.7, 0.6)
     dvc(project, "metrics", "diff")
+    back(project)
+
+
+def back(project: Path) -> None:
+    """Return to the last commit."""
     call(project, "git", "checkout", "--", ".")
     dvc(project, "checkout", "--quiet")
 
 
-def test_every_method_that_is_off_by_default_can_be_switched_on(project: Path) -> None:
-    methods = load(project / "params.yaml").methods.model_dump()
-    assert set(methods.values()) == {False}
-    settings = [f"methods.{name}=true" for name in methods]
+def test_every_listed_method_is_run_and_shown(project: Path) -> None:
+    names = {kind: listed(kind) for kind in ("methods", "proposals")}
+    settings = [f"{kind}=[{','.join(own)}]" for kind, own in names.items()]
     settings.append("ranking.classifiers=[tf_efficientnet_lite0]")
-    dvc(project, "exp", "run", *(word for setting in settings for word in ("-S", setting)))
+    printed = dvc(project, "exp", "run", *(w for setting in settings for w in ("-S", setting)))
+    run = stages_run(printed)
+    expected = [
+        f"{verb}_method@{name}" for name in names["methods"] for verb in ("train", "evaluate")
+    ]
+    expected += [f"evaluate_proposals@{name}" for name in names["proposals"]]
+    assert sorted(run) == sorted(
+        ["download", *expected, "classify@tf_efficientnet_lite0", "compare", "tabulate"]
+    )
     tables = {path.stem: path.read_text() for path in (project / "reports/tables").glob("*.md")}
-    empty = [name for name in FURTHER if scores_of(project, name) == {}]
-    call(project, "git", "checkout", "--", ".")
-    dvc(project, "checkout", "--quiet")
-    assert empty == []
     for table in TABLES:
         measured = tables[table.id].split("## Published")[0]
         rows = {line.row for line in table.measured if "{" not in line.row}
         assert [row for row in rows if f"| {row} |" not in measured] == [], table.id
-    off = [name for name in methods if scores_of(project, name) == {}]
-    assert off == list(methods)
+    assert len(json.loads((project / "reports/metrics.json").read_text())) <= 24
+    # Taken off the list again, their files stay and neither appear nor disturb.
+    call(project, "git", "checkout", "--", "params.yaml")
+    dvc(project, "repro", "--quiet")
+    assert (project / "data/scores/has.json").exists()
+    assert call(project, "git", "diff", "--quiet", "--", "reports/tables").returncode == 0
+    back(project)
+    for name in names["methods"]:
+        shutil.rmtree(project / "data/models" / name)
+    for name in (*names["methods"], *names["proposals"]):
+        (project / f"data/predictions/{name}.arrow").unlink()
+        (project / f"data/scores/{name}.json").unlink()
+    shutil.rmtree(project / "data/predictions/classifiers")
+    assert "up to date" in dvc(project, "status")
+
+
+def test_methods_run_in_a_copy_and_in_the_queue(project: Path) -> None:
+    printed = dvc(project, "exp", "run", "--temp", "--name", "copy", "-S", "methods=[oquab]")
+    ours = [name for name in stages_run(printed) if name not in ("download",)]
+    assert ours == ["train_method@oquab", "evaluate_method@oquab", "compare", "tabulate"]
+    assert not (project / "data/models/oquab").exists()
+    dvc(project, "exp", "run", "--queue", "--name", "queued", "-S", "spg.delta_h=0.65")
+    dvc(project, "exp", "run", "--run-all")
+    assert {"copy", "queued"} <= set(dvc(project, "exp", "list", "--name-only").split())
+    assert "up to date" in dvc(project, "status")
 
 
 @pytest.mark.parametrize(
@@ -171,12 +247,14 @@ def test_every_method_that_is_off_by_default_can_be_switched_on(project: Path) -
         ("spg.delta_l=0.8", ["delta_l 0.8 must be below delta_h 0.7"]),
         ("input.flip=on", ["input.flip", "valid boolean"]),
         ("+epochs=3", ["epochs", "not permitted"]),
+        ("methods=[hass]", ["methods", "hass is none of has, acol"]),
+        ("methods=[has,has]", ["methods", "has is listed 2 times"]),
+        ("saliency.methods=[]", ["saliency.methods", "at least 1 item"]),
     ],
 )
 def test_a_bad_parameter_fails_naming_it(project: Path, setting: str, told: Sequence[str]) -> None:
     done = call(project, sys.executable, "-m", "dvc", "exp", "run", "-S", setting)
-    call(project, "git", "checkout", "--", ".")
-    dvc(project, "checkout", "--quiet")
+    back(project)
     assert done.returncode != 0
     assert [words for words in told if words not in done.stdout] == []
 
@@ -199,7 +277,7 @@ def test_what_dvc_writes_for_a_setting_is_read_back(project: Path, setting: str)
 
 def test_a_stage_before_its_inputs_names_the_stage_to_run(project: Path, tmp_path: Path) -> None:
     shutil.copytree(project, tmp_path / "copy", ignore=shutil.ignore_patterns("cache", "packed"))
-    done = call(tmp_path / "copy", "sh", "stages/run", "train_spg")
+    done = call(tmp_path / "copy", "sh", "stages/run", "train", "spg")
     assert done.returncode == 1
     assert "dvc repro preprocess" in done.stdout
 

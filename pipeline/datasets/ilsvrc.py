@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -25,8 +25,11 @@ _TRAIN = _ROOT / "Data/CLS-LOC/train"
 _VAL = _ROOT / "Data/CLS-LOC/val"
 _BOXES = _ROOT / "Annotations/CLS-LOC/val"
 FOLDERS = (_TRAIN, _VAL, _BOXES)
+DEVKIT = _ROOT / "devkit"
 _BLACKLIST = "ILSVRC20??_clsloc_validation_blacklist.txt"
 _SUFFIX = ".JPEG"
+_SUFFIXES = (".jpeg", ".jpg")
+"""Of images, in small letters: copies of the data set have others than the official one."""
 _SYNSET = re.compile(r"n\d{8}")
 _VAL_ID = re.compile(r"ILSVRC2012_val_(\d{8})")
 _OFFICIAL_COUNTS = (1281167, 50000)
@@ -41,6 +44,9 @@ def read(root: Path, params: DataParams, seed: int) -> Dataset:
     test the rest of them. With a fraction of 0 the test split is the whole official val, as in
     the papers. `params.ilsvrc_blacklist` leaves out the val images whose numbers the
     development kit's blacklist has, as the official evaluation does.
+
+    The images end in .JPEG, as the official ones, or in .jpeg or .jpg; those of val lie in one
+    folder or, as many sort them, in a folder of each synset, whose name plays no part.
 
     The classes are the synsets (WordNet ids, the training folders) in alphabetical order, which
     is that of the usual pretrained weights.
@@ -58,20 +64,21 @@ def read(root: Path, params: DataParams, seed: int) -> Dataset:
             with one that has no training folder.
     """
     classes = _synsets(root / _TRAIN)
-    train = [f"{synset}/{stem}" for synset in classes for stem in _images(root / _TRAIN / synset)]
-    val = _images(root / _VAL)
+    train = [f"{synset}/{name}" for synset in classes for name in _images(root / _TRAIN / synset)]
+    paths = _val_images(root / _VAL)
+    val = list(paths)
     _check_annotated(root, val)
     counts = len(train), len(val)
     if params.ilsvrc_blacklist:
-        val = _without_blacklisted(val, _blacklist(root / _ROOT / "devkit"))
+        val = _without_blacklisted(val, _blacklist(root / DEVKIT))
     held_out = hold_out(val, params.val_fraction, seed)
     test = [id for id in val if id not in held_out]
     unboxed = partial(_training_records, root / _TRAIN, params.short_side, classes)
     boxed = partial(_val_records, root, params.short_side, classes)
     splits = {
         "train": Split(unboxed, train),
-        "val": Split(boxed, [id for id in val if id in held_out]),
-        "test": Split(boxed, test),
+        "val": Split(boxed, [paths[id] for id in val if id in held_out]),
+        "test": Split(boxed, [paths[id] for id in test]),
     }
     return Dataset(_name(counts, len(test), len(classes)), "single", classes, splits)
 
@@ -94,16 +101,34 @@ def _synsets(folder: Path) -> tuple[str, ...]:
 
 
 def _images(folder: Path) -> list[str]:
-    """The names, without suffix, of the images in a folder, sorted."""
-    stems = sorted(_stems(folder, _SUFFIX))
-    if not stems:
-        raise InputError(f"{folder}: has no image (*{_SUFFIX}); unpack the images")
-    return stems
+    """The names of the images in a folder, sorted."""
+    names = [entry.name for entry in _scan(folder)]
+    images = [name for name in names if name.lower().endswith(_SUFFIXES)]
+    if not images:
+        raise InputError(f"{folder}: has no image (*{_SUFFIX}, *.jpg); unpack the images")
+    return sorted(images, key=_stem)
+
+
+def _val_images(folder: Path) -> dict[str, str]:
+    """The path below `folder` of each val image, by its id, sorted by it."""
+    sorted_in = [entry.name for entry in _scan(folder) if _SYNSET.fullmatch(entry.name)]
+    if sorted_in:
+        paths = [f"{synset}/{name}" for synset in sorted_in for name in _images(folder / synset)]
+    else:
+        paths = _images(folder)
+    return {_stem(path): path for path in sorted(paths, key=_stem)}
+
+
+def _stem(path: str) -> str:
+    """The name of an image without folder and suffix."""
+    return PurePosixPath(path).stem
 
 
 def _check_annotated(root: Path, val: list[str]) -> None:
     """Refuse a val image without annotation and an annotation without image."""
-    images, annotations = set(val), set(_stems(root / _BOXES, ".xml"))
+    names = (entry.name for entry in _scan(root / _BOXES))
+    annotations = {_stem(name) for name in names if name.endswith(".xml")}
+    images = set(val)
     if missing := sorted(images - annotations):
         raise InputError(
             f"{root / _BOXES / missing[0]}.xml: not found; it holds the objects of a val image"
@@ -113,12 +138,6 @@ def _check_annotated(root: Path, val: list[str]) -> None:
             f"{root / _VAL / missing[0]}{_SUFFIX}: not found, although it is annotated; restore "
             "the image or remove the annotation"
         )
-
-
-def _stems(folder: Path, suffix: str) -> list[str]:
-    """The names, without suffix, of the files with this suffix."""
-    names = (entry.name for entry in _scan(folder))
-    return [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:
@@ -160,17 +179,18 @@ def _number(id: str) -> int:
 
 
 def _training_records(
-    folder: Path, short_side: int, classes: tuple[str, ...], ids: Sequence[str]
+    folder: Path, short_side: int, classes: tuple[str, ...], paths: Sequence[str]
 ) -> Iterator[Record]:
-    """Yield the records, without boxes, of the training images `ids` (<synset>/<name>)."""
-    for id in ids:
-        image, width, height = photograph.load(folder / f"{id}{_SUFFIX}", short_side)
+    """Yield the records, without boxes, of the training images `paths` (<synset>/<name>)."""
+    for path in paths:
+        image, width, height = photograph.load(folder / path, short_side)
+        synset = path.partition("/")[0]
         yield Record(
-            id=id,
+            id=f"{synset}/{_stem(path)}",
             image=image,
             width=width,
             height=height,
-            labels=(classes.index(id.partition("/")[0]),),
+            labels=(classes.index(synset),),
             boxes_xyxy=np.zeros((0, 4), dtype=np.float32),
             box_labels=np.zeros(0, dtype=np.int64),
             difficult=np.zeros(0, dtype=bool),
@@ -178,12 +198,13 @@ def _training_records(
 
 
 def _val_records(
-    root: Path, short_side: int, classes: tuple[str, ...], ids: Sequence[str]
+    root: Path, short_side: int, classes: tuple[str, ...], images: Sequence[str]
 ) -> Iterator[Record]:
-    """Yield the records of the val images `ids`."""
-    for id in ids:
+    """Yield the records of the val images with these paths below their folder."""
+    for file in images:
+        id = _stem(file)
         path = root / _BOXES / f"{id}.xml"
-        image, width, height = photograph.load(root / _VAL / f"{id}{_SUFFIX}", short_side)
+        image, width, height = photograph.load(root / _VAL / file, short_side)
         objects = _inside(read_objects(path), width, height)
         label = _label(objects, classes, path)
         record = Record(

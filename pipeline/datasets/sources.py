@@ -13,6 +13,7 @@ from pipeline.datasets import coco, cub, cutouts, ilsvrc, voc, wsol
 from pipeline.errors import InputError
 from pipeline.packed.record import Dataset, Task
 from pipeline.params import DataParams, Params
+from pipeline.workspace import located
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,17 @@ class External:
     Attributes:
         variable: the environment variable that names a folder with the unpacked files.
         folders: what must be in it.
+        optional: what some parameters need besides.
     """
 
     variable: str
     folders: tuple[Path, ...]
+    optional: tuple[Path, ...] = ()
 
     def given(self) -> Path | None:
         """Return the folder that the variable names; None if it is not set."""
         value = os.environ.get(self.variable)
-        return Path(value) if value else None
+        return located(value) if value else None
 
     def root(self, downloaded: Path) -> Path:
         """Return the folder that has the files: the given one, else `downloaded`.
@@ -42,7 +45,7 @@ class External:
         remedy = f"set {self.variable} to the folder that contains it"
         if root is None:
             root = downloaded
-            remedy = f"run `dvc repro --force download`, or {remedy}"
+            remedy = f"delete data/seen.json and run `dvc repro` to download it, or {remedy}"
         for folder in self.folders:
             if not (root / folder).is_dir():
                 raise InputError(f"{root}: has no folder {folder}; {remedy}")
@@ -90,7 +93,7 @@ SOURCES = {
     "ilsvrc": Source(
         ("single",),
         lambda root, p, task: ilsvrc.read(root, p.data, p.seed),
-        External("ILSVRC_ROOT", ilsvrc.FOLDERS),
+        External("ILSVRC_ROOT", ilsvrc.FOLDERS, (ilsvrc.DEVKIT,)),
     ),
     "wsol_cub": Source(
         ("single",),

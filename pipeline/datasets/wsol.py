@@ -22,6 +22,8 @@ from pipeline.params import DataParams
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 _TITLES = {"CUB": "CUB-200-2011", "ILSVRC": "ILSVRC"}
 _OFFICIAL_COUNTS = {"CUB": (5994, 1000, 5794), "ILSVRC": (1281167, 10000, 50000)}
+_TO_LAST_PIXEL = {("ILSVRC", "test")}
+"""The lists whose boxes end at their last pixel; those of the others end behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,14 @@ class _Entry:
         id: its path below dataset/<benchmark>.
         size: listed width and height; None for a training image.
         boxes: x0, y0, x1, y1 of each as listed; none for a training image.
+        to_last_pixel: x1 and y1 are the last pixel, not the one behind it.
     """
 
     id: str
     label: int
     size: tuple[int, int] | None = None
     boxes: tuple[tuple[int, ...], ...] = ()
+    to_last_pixel: bool = False
 
 
 def folders(benchmark: str) -> tuple[Path, ...]:
@@ -52,10 +56,12 @@ def read(root: Path, benchmark: str, params: DataParams, seed: int) -> Dataset:
     train-weaksup, val is train-fullsup (new photographs with boxes, to choose thresholds on)
     and test is the benchmark's official test part. Boxes of training images are not read.
 
-    Listed boxes count from 0 and include the last pixel: the authors' evaluation adds 1 to their
-    sides. They refer to the listed size, as there, so that the images may be reduced copies. Those
-    that leave it are clipped. Classes are named after the folder of their
-    training images where each has one of its own, and by number otherwise.
+    Listed boxes count from 0 and end behind their last pixel, at x + width, but for those of
+    ILSVRC's test part, which are the official ones and include it. Ends at the border are listed
+    one pixel before it, which cannot be told from boxes that end there, and stay so. Boxes refer
+    to the listed size, so that the images may be reduced copies; those that leave it are clipped.
+    Classes are named after the folder of their training images where each has one of its own, and
+    by number otherwise.
 
     Raises:
         InputError: here or while records are made: a missing, empty or malformed list, an image
@@ -65,7 +71,10 @@ def read(root: Path, benchmark: str, params: DataParams, seed: int) -> Dataset:
     """
     metadata, images = (root / folder for folder in folders(benchmark))
     train = _training_entries(metadata / "train")
-    val, test = (_boxed_entries(metadata / part) for part in ("val", "test"))
+    val, test = (
+        _boxed_entries(metadata / part, (benchmark, part) in _TO_LAST_PIXEL)
+        for part in ("val", "test")
+    )
     classes = _classes(train, metadata / "train")
     make = partial(_records, images, metadata, params.short_side, classes)
     parts = dict(zip(SPLITS, (train, val, test), strict=True))
@@ -86,13 +95,13 @@ def _training_entries(folder: Path) -> list[_Entry]:
     return [_Entry(id, label) for id, label in _labels(folder).items()]
 
 
-def _boxed_entries(folder: Path) -> list[_Entry]:
+def _boxed_entries(folder: Path, to_last_pixel: bool) -> list[_Entry]:
     """The images of val or test, with sizes and boxes."""
     labels = _labels(folder)
     sizes = _single_rows(folder / "image_sizes.txt", 2, labels)
     boxes = _rows(folder / "localization.txt", 4, labels)
     return [
-        _Entry(id, label, (sizes[id][0], sizes[id][1]), tuple(boxes[id]))
+        _Entry(id, label, (sizes[id][0], sizes[id][1]), tuple(boxes[id]), to_last_pixel)
         for id, label in labels.items()
     ]
 
@@ -167,11 +176,14 @@ def _records(
             box_labels=np.full(len(entry.boxes), entry.label, dtype=np.int64),
             difficult=np.zeros(len(entry.boxes), dtype=bool),
         )
-        validate(record, classes, f"{metadata}: {entry.id}", file_adds=(0, -1))
+        file_adds = (0, -int(entry.to_last_pixel))
+        validate(record, classes, f"{metadata}: {entry.id}", file_adds)
         yield record
 
 
 def _boxes(entry: _Entry) -> np.ndarray:
-    """(n, 4) half-open; the lists include the last pixel."""
+    """(n, 4) half-open."""
     corners = np.array(entry.boxes, dtype=np.float32).reshape(-1, 4)
-    return corners + np.array([0, 0, 1, 1], dtype=np.float32)
+    starts, ends = corners[:, :2], corners[:, 2:]
+    # A box on the last pixels of the picture may be listed as empty: it is one pixel wide.
+    return np.hstack([starts, ends + (entry.to_last_pixel | (starts == ends))])

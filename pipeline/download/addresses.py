@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from pipeline.errors import InputError
+from pipeline.workspace import located
 
 _SERVER = re.compile(r"https?://", re.IGNORECASE)
 _SECRET = re.compile(r"(?<=//)[^/?#]*@|[?#].*")
@@ -23,7 +24,7 @@ def shown(address: str) -> str:
 
 
 def local_path(address: str) -> Path | None:
-    """Return the path that `address` means; None if it is a server's.
+    """Return the path that `address` means, as `located` does; None if it is a server's.
 
     Raises:
         InputError: it is malformed, or of another kind.
@@ -42,4 +43,4 @@ def local_path(address: str) -> Path | None:
             f"{shown(address)!r} is no http, https or file address, nor a local path; correct it "
             "(WSOL_MIRROR, if it is from there)"
         )
-    return Path(address)
+    return located(address)

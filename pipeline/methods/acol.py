@@ -1,14 +1,15 @@
 """Adversarial Complementary Learning (ACoL, Zhang et al., CVPR 2018)."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.methods.spg.guidance import normalise_maps
-from pipeline.methods.spg.network import SpgPlain, convolution
+from pipeline.methods.bases.spg_plain import SpgPlain, convolution
 from pipeline.models.backbones import Backbone
-from pipeline.models.interface import Localization
+from pipeline.models.interface import Localization, Method
+from pipeline.models.losses import classification_loss
+from pipeline.models.maps import normalise_maps
 from pipeline.params import AcolParams, SpgParams
 
 
@@ -78,3 +79,29 @@ def erase(features: Tensor, attention: Tensor, above: float) -> Tensor:
 def _normalise(maps: Tensor) -> Tensor:
     """Scale each map of (B, C, h, w) to [0, 1]."""
     return normalise_maps(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
+
+
+class ComplementaryObjective(nn.Module):
+    """Cross-entropy of both classifiers, where B does not see what A finds of the true class."""
+
+    def __init__(self, network: ComplementaryNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor, targets: Tensor, epoch: int) -> dict[str, Tensor]:
+        """Return the named loss terms, scalars to be summed, of a batch in `epoch` (from 0)."""
+        maps = self.network.complementary(images, targets)
+        return {
+            "classification": classification_loss(maps.a.mean((2, 3)), targets),
+            "complementary": classification_loss(maps.b.mean((2, 3)), targets),
+        }
+
+
+METHOD = Method(
+    network=lambda backbone, classes, params: ComplementaryNetwork(
+        backbone, classes, params.spg, params.acol
+    ),
+    objective=lambda network, params: ComplementaryObjective(cast(ComplementaryNetwork, network)),
+    schedule=lambda params, track: params.spg.train,
+    sections=("spg", "acol"),
+)

@@ -1,9 +1,12 @@
 """Hide-and-Seek: training images with hidden patches (HaS, Singh and Lee, ICCV 2017, Sec. 3.1)."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from pipeline.methods.bases.cam import ClassActivationNetwork
+from pipeline.models.interface import Method
 from pipeline.models.losses import classification_loss
 from pipeline.params import HasParams
 
@@ -40,3 +43,13 @@ def hidden_pixels(images: Tensor, params: HasParams) -> Tensor:
     drawn = torch.rand(len(images), cells, cells, device=images.device) < params.probability
     pixels = drawn.repeat_interleave(params.patch, 1).repeat_interleave(params.patch, 2)
     return pixels[:, :side, :side]
+
+
+METHOD = Method(
+    network=lambda backbone, classes, params: ClassActivationNetwork(backbone, classes, params.spn),
+    objective=lambda network, params: HideAndSeek(
+        cast(ClassActivationNetwork, network), params.has
+    ),
+    schedule=lambda params, track: params.spn.schedule(track),
+    sections=("spn", "has"),
+)

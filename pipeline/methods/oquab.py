@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.methods.bases.cam import ClassActivationNetwork
-from pipeline.models.interface import Localization
+from pipeline.models.interface import Localization, Method
 
 
 class MaxPoolingNetwork(ClassActivationNetwork):
@@ -30,3 +30,10 @@ class MaxPoolingNetwork(ClassActivationNetwork):
 def pool(maps: Tensor) -> Tensor:
     """Return the maxima (B, C) of maps (B, C, h, w); the gradient goes to one cell of each map."""
     return maps.flatten(2).max(2).values
+
+
+METHOD = Method(
+    network=lambda backbone, classes, params: MaxPoolingNetwork(backbone, classes, params.spn),
+    schedule=lambda params, track: params.spn.schedule(track),
+    sections=("spn", "oquab"),
+)

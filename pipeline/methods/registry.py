@@ -1,75 +1,144 @@
-"""The networks that are trained and evaluated, by name: a new one is a file and a line here."""
+"""The methods by name: a new one is a file beside this, a line here and its section of params.yaml.
 
-from collections.abc import Callable
+Nothing is imported before it is asked for: a stage reads the files of its own method and no others,
+which is what `deps` in dvc.yaml rest on.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from torch import nn
+from pipeline.errors import InputError, unlisted
 
-from pipeline.errors import InputError
-from pipeline.methods.acol import ComplementaryNetwork
-from pipeline.methods.bases.cam import ClassActivationNetwork
-from pipeline.methods.oquab import MaxPoolingNetwork
-from pipeline.methods.spg.network import SelfProducedGuidance, SpgPlain
-from pipeline.methods.spn.network import SoftProposalNetwork
-from pipeline.models.backbones import Backbone
-from pipeline.models.weights import load_weights
-from pipeline.packed.record import Task
-from pipeline.params import Params
+if TYPE_CHECKING:
+    from pipeline.models.interface import Method
+    from pipeline.params import Params
+
+Track = Literal["multi", "single"]
 
 
 @dataclass(frozen=True)
-class Method:
-    """A network on a track: the DVC stage that trains it, and how it is built.
+class Entry:
+    """A line of the registry.
 
     Attributes:
-        build: (backbone, number of classes, parameters) -> network.
+        module: below `pipeline.methods`; it has the method as `METHOD`.
+        label: its name in the tables.
+        tracks: those that it is run on.
+        listed: the list of params.yaml that it is run by; None: it belongs to every run.
+        twin: the method without its idea, by the same budget, that it is compared with.
     """
 
-    track: Task
-    stage: str
-    build: Callable[[Backbone, int, Params], nn.Module]
+    module: str
+    label: str
+    tracks: tuple[Track, ...]
+    listed: Literal["methods", "proposals"] | None = None
+    twin: str | None = None
 
 
-METHODS: dict[str, Method] = {
-    "cam_multi": Method(
-        "multi", "train_cam@multi", lambda b, n, p: ClassActivationNetwork(b, n, p.spn)
-    ),
-    "cam_single": Method(
-        "single", "train_cam@single", lambda b, n, p: ClassActivationNetwork(b, n, p.spn)
-    ),
-    "spn_multi": Method(
-        "multi", "train_spn@multi", lambda b, n, p: SoftProposalNetwork(b, n, p.spn)
-    ),
-    "spn_single": Method(
-        "single", "train_spn@single", lambda b, n, p: SoftProposalNetwork(b, n, p.spn)
-    ),
-    "spg_plain": Method("single", "train_spg_plain", lambda b, n, p: SpgPlain(b, n, p.spg)),
-    "spg": Method("single", "train_spg", lambda b, n, p: SelfProducedGuidance(b, n, p.spg)),
-    "has": Method(
-        "single", "train_method@has", lambda b, n, p: ClassActivationNetwork(b, n, p.spn)
-    ),
-    "acol": Method(
-        "single", "train_method@acol", lambda b, n, p: ComplementaryNetwork(b, n, p.spg, p.acol)
-    ),
-    "oquab": Method("multi", "train_method@oquab", lambda b, n, p: MaxPoolingNetwork(b, n, p.spn)),
+_BOTH: tuple[Track, ...] = ("multi", "single")
+
+METHODS: dict[str, Entry] = {
+    "cam": Entry("bases.cam", "CAM", _BOTH),
+    "spn": Entry("spn.network", "SPN", _BOTH, twin="cam"),
+    "spg_plain": Entry("bases.spg_plain", "SPG-plain", ("single",)),
+    "spg": Entry("spg.objective", "SPG", ("single",), twin="spg_plain"),
+    "has": Entry("has", "HaS", ("single",), "methods", twin="cam"),
+    "acol": Entry("acol", "ACoL", ("single",), "methods", twin="spg_plain"),
+    "oquab": Entry("oquab", "Global max pooling", ("multi",), "methods", twin="cam"),
+    "wsddn": Entry("wsddn", "WSDDN", ("multi",), "methods"),
+    "rpn": Entry("rpn", "RPN (supervised)", ("multi",), "methods"),
+    "selective_search": Entry("selective_search", "Selective Search", ("multi",), "proposals"),
+    "edge_boxes": Entry("edge_boxes", "EdgeBoxes", ("multi",), "proposals"),
 }
 
 
-def find(model: str) -> Method:
-    """Return the method named `model`; InputError lists the names there are."""
-    if model not in METHODS:
-        raise InputError(f"model {model!r} is none of {', '.join(METHODS)}")
-    return METHODS[model]
+class Model(NamedTuple):
+    """A method on a track: what is trained and scored. `name` is that of its files."""
+
+    name: str
+    method: str
+    track: Track
+
+    @property
+    def entry(self) -> Entry:
+        """The method's line."""
+        return METHODS[self.method]
+
+    @property
+    def twin(self) -> str | None:
+        """Name of the model that it is compared with."""
+        twin = self.entry.twin
+        return twin and model_name(twin, self.track)
+
+    def stage(self, verb: Literal["train", "evaluate"]) -> str:
+        """Return the name of its stage: "train_spn@multi", "evaluate_method@has"."""
+        if self.entry.listed == "proposals":
+            return f"evaluate_proposals@{self.name}"
+        if self.entry.listed:
+            return f"{verb}_method@{self.name}"
+        item = f"@{self.track}" if len(self.entry.tracks) > 1 else ""
+        return f"{verb}_{self.method}{item}"
+
+    def load(self) -> Any:
+        """Import its method: a `Method`, for lists of proposals a function of one image."""
+        return import_module(f"pipeline.methods.{self.entry.module}").METHOD
 
 
-def trained(model: str, classes: int, params: Params, weights: Path) -> nn.Module:
-    """Return the network `model` for `classes` with its trained weights.
+def model_name(method: str, track: Track) -> str:
+    """Return "spn_multi" of a method of both tracks, "has" of one that has a single track."""
+    return f"{method}_{track}" if len(METHODS[method].tracks) > 1 else method
+
+
+MODELS: dict[str, Model] = {
+    model.name: model
+    for method, entry in METHODS.items()
+    for model in (Model(model_name(method, track), method, track) for track in entry.tracks)
+}
+
+
+def listed(kind: Literal["methods", "proposals"]) -> list[str]:
+    """Return the names that the list `kind` of params.yaml may hold."""
+    return [name for name, entry in METHODS.items() if entry.listed == kind]
+
+
+def models(params: "Params") -> list[Model]:
+    """Return the models of a run: those of every run, then the listed ones."""
+    asked = {*params.methods, *params.proposals}
+    return [m for m in MODELS.values() if m.entry.listed is None or m.method in asked]
+
+
+def find(name: str, params: "Params") -> Model:
+    """Return the model called `name`, which is trained.
 
     Raises:
-        InputError: the weights are missing, or of another network.
+        InputError: there is none, or params.yaml does not list it.
     """
-    method = find(model)
-    network = method.build(Backbone(params.backbone), classes, params)
-    load_weights(network, weights, method.stage)
-    return network
+    return _find(name, [m for m in MODELS.values() if m.entry.listed != "proposals"], params)
+
+
+def proposer(name: str, params: "Params") -> Model:
+    """Return the method called `name`, which proposes without learning; errors as `find`."""
+    return _find(name, [m for m in MODELS.values() if m.entry.listed == "proposals"], params)
+
+
+def _find(name: str, among: list[Model], params: "Params") -> Model:
+    known = {model.name: model for model in among}
+    if name not in known:
+        raise InputError(f"model {name!r} is none of {', '.join(known)}")
+    model = known[name]
+    if model not in models(params):
+        raise unlisted(name, str(model.entry.listed))
+    return model
+
+
+def method(name: str) -> "Method":
+    """Return what trains and builds the model `name`."""
+    found: Method = MODELS[name].load()
+    return found
+
+
+def labels(names: Iterable[str]) -> dict[str, str]:
+    """Return the label of each model."""
+    return {name: MODELS[name].entry.label for name in names}

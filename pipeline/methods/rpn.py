@@ -1,10 +1,12 @@
 """The region proposal network of Faster R-CNN: boxes of objects of any class, learnt from boxes."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import (
@@ -14,7 +16,12 @@ from torchvision.models.detection.rpn import (
 )
 
 from pipeline.models.backbones import Backbone
-from pipeline.models.weights import load_weights
+from pipeline.models.interface import Method
+from pipeline.packed.loading import loader
+from pipeline.packed.pictures import WholeImages, Window
+from pipeline.packed.proposals import Proposals
+from pipeline.packed.record import Record
+from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
 
 ANCHOR_SIDES = (0.1, 0.2, 0.4, 0.8)
@@ -68,13 +75,32 @@ class RegionProposer(nn.Module):
         return dict(zip(("objectness", "box_regression"), losses, strict=True))
 
     def forward(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return each image's proposals as `propose` does, without its limit."""
+        """Return for each image boxes (n, 4) and their objectness (n,), best first.
+
+        Float32 [x0, y0, x1, y1) as shares of the picture's sides, within [0, 1]; probabilities.
+        """
         side = images.shape[-1]
         anchors, objectness, offsets = self._predictions(images)
         boxes = self.rpn.box_coder.decode(offsets, anchors).view(len(images), -1, 4)
         sizes, counts = [(side, side)] * len(images), [len(anchors[0])]
         kept, scores = self.rpn.filter_proposals(boxes, objectness, sizes, counts)
         return [(b / side, s) for b, s in zip(kept, scores, strict=True)]
+
+    @torch.inference_mode()
+    def propose(self, split: PackedSplit, params: Params) -> Iterator[Proposals]:
+        """Yield the `rpn.boxes` best proposals of each image of `split`, in order.
+
+        Scores are probabilities of an object; boxes lie within the picture.
+        """
+        images = WholeImages(split, params.input.size)
+        device = next(self.parameters()).device
+        records = iter(split)
+        for batch in loader(images, params.evaluate.batch_size):
+            for boxes, scores in self(batch.to(device)):
+                record, best = next(records), slice(params.rpn.boxes)
+                sides = np.array([record.width, record.height] * 2, np.float32)
+                boxes_xyxy = boxes[best].cpu().numpy() * sides
+                yield Proposals(record.id, split.split, boxes_xyxy, scores[best].cpu().numpy())
 
     def _predictions(self, images: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
         """Return each image's A anchors (A, 4) in px, and (B * A, 1) logits, (B * A, 4) offsets."""
@@ -84,28 +110,45 @@ class RegionProposer(nn.Module):
         return self.rpn.anchor_generator(batch, features), logits, offsets
 
 
-@torch.inference_mode()
-def propose(network: RegionProposer, images: Tensor, limit: int) -> list[tuple[Tensor, Tensor]]:
-    """Return each image's best proposals: boxes (n, 4) and their objectness (n,), best first.
+MOST_OBJECTS = 128
+"""Of an image with more objects the first ones are learnt."""
 
-    Args:
-        network: in evaluation mode, from `trained`.
-        images: (B, 3, S, S) uint8, whole pictures warped to the network's input, on its device.
-        limit: proposals of an image at most; n may be less.
 
-    Returns:
-        For each image float32 boxes [x0, y0, x1, y1) as shares of the picture's sides, within
-        [0, 1], and float32 probabilities of an object; on the network's device.
+class Objects(NamedTuple):
+    """Objects of images: boxes (B, N, 4) as shares of the input's sides; (B, N), False: padding."""
+
+    boxes: Tensor
+    present: Tensor
+
+
+def objects_of(index: int, record: Record, window: Window) -> Objects:
+    """Return the objects of all classes that the window shows.
+
+    Objects that are `difficult` are among them, as they are in Object Energy (SPN Table 1).
     """
-    return [(boxes[:limit], scores[:limit]) for boxes, scores in network(images)]
+    boxes = window.boxes(record.boxes_xyxy[:MOST_OBJECTS], record.width, record.height)
+    present = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    padding = MOST_OBJECTS - len(boxes)
+    return Objects(F.pad(boxes, (0, 0, 0, padding)), F.pad(present, (0, padding)))
 
 
-def trained(params: Params, weights: Path) -> RegionProposer:
-    """Return the network with its trained weights, in evaluation mode.
+class RegionProposal(nn.Module):
+    """Log loss of objectness plus smooth L1 loss of boxes (Faster R-CNN, Eq. 1)."""
 
-    Raises:
-        InputError: the weights are missing, damaged, or of another network.
-    """
-    network = RegionProposer(Backbone(params.backbone), params.input.size)
-    load_weights(network, weights, "train_method@rpn")
-    return network.eval()
+    def __init__(self, network: RegionProposer) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor, targets: Objects, epoch: int) -> dict[str, Tensor]:
+        """Return the named loss terms, scalars to be summed, of a batch."""
+        boxes = [each[here] for each, here in zip(targets.boxes, targets.present, strict=True)]
+        return self.network.losses(images, boxes)
+
+
+METHOD = Method(
+    network=lambda backbone, classes, params: RegionProposer(backbone, params.input.size),
+    objective=lambda network, params: RegionProposal(cast(RegionProposer, network)),
+    schedule=lambda params, track: params.rpn.train,
+    sections=("rpn",),
+    targets=lambda split, folder, params: objects_of,
+)

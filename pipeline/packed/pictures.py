@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from pipeline.packed.record import Record
+from pipeline.packed.store import PackedSplit
 
 
 def warp(
@@ -57,3 +59,33 @@ class Window:
 Annotate = Callable[[int, Record, Window], Any]
 """(index, record, window) -> what an objective learns from: a tensor or a named tuple of tensors,
 of the same shapes for every record of a split."""
+
+
+def target_of(labels: tuple[int, ...], classes: int, task: str) -> Tensor:
+    """Return the class index () int64 for task "single", a 0/1 vector (C,) for "multi"."""
+    if task == "single":
+        return torch.tensor(labels[0])
+    return torch.zeros(classes).index_fill_(0, torch.tensor(labels, dtype=torch.long), 1.0)
+
+
+class ClassTargets:
+    """What classification learns from: `target_of` each record."""
+
+    def __init__(self, split: PackedSplit) -> None:
+        self.classes, self.task = len(split.classes), split.task
+
+    def __call__(self, index: int, record: Record, window: Window) -> Tensor:
+        return target_of(record.labels, self.classes, self.task)
+
+
+class WholeImages(Dataset[Tensor]):
+    """Each image warped to the network's input, (3, S, S) uint8."""
+
+    def __init__(self, split: PackedSplit, size: int) -> None:
+        self.split, self.size = split, size
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return to_tensor(warp(self.split[index].image, self.size))

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 
 Task = Literal["multi", "single"]
+Boxes = NDArray[np.float32]
+"""Half-open [x0, y0, x1, y1) in pixels from 0."""
 SPLITS = ("train", "val", "test")
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 

@@ -76,7 +76,7 @@ _LIMITS = (
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG file with the words that go with it."""
+    """A WebP file with the words that go with it."""
 
     path: Path
     title: str
@@ -175,7 +175,7 @@ def _picture(picture: Picture) -> str:
     encoded = base64.b64encode(picture.path.read_bytes()).decode("ascii")
     return (
         f'<figure>\n<h3>{_text(picture.title)}</h3>\n<div class="scroll">'
-        f'<img src="data:image/png;base64,{encoded}" alt="{escape(picture.alt)}"></div>\n'
+        f'<img src="data:image/webp;base64,{encoded}" alt="{escape(picture.alt)}"></div>\n'
         f"<figcaption>{_text(picture.caption)}</figcaption>\n</figure>"
     )
 

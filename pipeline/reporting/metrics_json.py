@@ -1,47 +1,62 @@
-"""`reports/metrics.json`: every measured figure in one nested dict, as DVC compares them."""
+"""`reports/metrics.json`: the headline values, as DVC shows and compares them on one screen."""
 
-import re
 from collections.abc import Iterable
-from typing import Any
 
-from pipeline.reporting.tables import Cell, FilledTable
+from pipeline.reporting.tables import Scores, find, finite, score
+
+LIMIT = 24
+"""What is readable at once; all values stand in reports/tables."""
+
+HEADLINES = {
+    "spn_table1_object_energy": ("spn_multi", "object_energy.model"),
+    "spn_table1_gaussian": ("spn_multi", "object_energy.gaussian"),
+    "cam_table2_pointing_all": ("cam_multi", "pointing.all"),
+    "spn_table2_pointing_all": ("spn_multi", "pointing.all"),
+    "cam_table3_map": ("cam_multi", "pointing_with_prediction_map"),
+    "spn_table3_map": ("spn_multi", "pointing_with_prediction_map"),
+    "cam_table4_corloc": ("cam_multi", "cor_loc.mean"),
+    "spn_table4_corloc": ("spn_multi", "cor_loc.mean"),
+    "cam_table5_box_error": ("cam_single", "mean_box_error"),
+    "spn_table5_box_error": ("spn_single", "mean_box_error"),
+    "cam_table6_map": ("cam_multi", "classification_map"),
+    "spn_table6_map": ("spn_multi", "classification_map"),
+    "spg_plain_table1_top1_error": ("spg_plain", "top1_localization_error"),
+    "spg_table1_top1_error": ("spg", "top1_localization_error"),
+    "spg_plain_table4_gt_known_error": ("spg_plain", "gt_known_error"),
+    "spg_table4_gt_known_error": ("spg", "gt_known_error"),
+}
+"""Name of a headline -> model and score. SPN and CAM: tables of SPN; SPG, SPG-plain: of SPG."""
+
+FURTHER = {
+    "table4_gt_known_error": "gt_known_error",
+    "table3_map": "pointing_with_prediction_map",
+    "table4_corloc": "cor_loc.mean",
+    "table1_object_energy": "object_energy",
+}
+"""Headline of a further method: the first of these that it has a score for, if any."""
 
 
-def metrics(filled_tables: Iterable[FilledTable]) -> dict[str, Any]:
-    """Return `<paper>.<table>.<dataset>.<network>.<method>.<metric>` -> {value, low, high, ...}.
+def metrics(scores: Scores, further: Iterable[str]) -> dict[str, float]:
+    """Return name -> percent with one decimal, for the headlines and one of each `further` model.
 
-    Percent; `low` and `high` are the 95 % interval over images. `paper` stands where the paper has
-    that row and column, `delta` only on the paper's data set: DVC drops nulls and lists, so there
-    are none.
+    The first `LIMIT` are kept.
 
     Raises:
-        ValueError: two cells would share one key.
+        InputError: a score is missing or not a finite number.
     """
-    nested: dict[str, Any] = {}
-    for filled in filled_tables:
-        for cell in filled.measured:
-            *path, last = _path(cell)
-            level = nested
-            for key in path:
-                level = level.setdefault(key, {})
-            if last in level:
-                raise ValueError(f"two cells for {'.'.join([*path, last])}")
-            level[last] = _leaf(cell)
-    return nested
+    found = HEADLINES | {
+        f"{model}_{name}": (model, key)
+        for model in further
+        for name, key in _headlines_of(scores, model)[:1]
+    }
+    kept = list(found.items())[:LIMIT]
+    return {name: _percent(scores, model, key) for name, (model, key) in kept}
 
 
-def key_of(name: str) -> str:
-    """Return a name as a short snake_case key: "SPG*" -> spg_star, "CUB (10 classes)" -> cub."""
-    plain = re.sub(r"\([^)]*\)", "", name).replace("*", " star").lower()
-    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+def _headlines_of(scores: Scores, model: str) -> list[tuple[str, str]]:
+    return [item for item in FURTHER.items() if find(scores, model, item[1]) is not None]
 
 
-def _path(cell: Cell) -> list[str]:
-    paper, number = cell.table.split("-")
-    names = [cell.dataset, cell.network, cell.row, cell.metric]
-    return [paper, f"table{number}", *(key_of(name) for name in names)]
-
-
-def _leaf(cell: Cell) -> dict[str, float]:
-    leaf = {name: getattr(cell, name) for name in ("value", "low", "high", "paper", "delta")}
-    return {key: value for key, value in leaf.items() if value is not None}
+def _percent(scores: Scores, model: str, key: str) -> float:
+    value, _, _ = finite(score(scores, model, key), model, key)
+    return round(value, 1)

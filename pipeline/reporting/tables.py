@@ -4,14 +4,14 @@ import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from math import isfinite
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.files import atomic_path
-from pipeline.reporting.catalogue import TABLES, Measured, Table, names_in_papers
+from pipeline.reporting.catalogue import TABLES, Measured, Table
 from pipeline.reporting.published import Published, counterpart, of_table
 
 COLUMNS = (
@@ -28,7 +28,10 @@ COLUMNS = (
     "source",
 )
 NOTHING_MEASURED = "Nothing was measured on this table's data set in this run."
+DIFFERENCES, RANKING = "differences", "ranking"  # the two parts of what stage compare writes
 Scores = Mapping[str, Mapping[str, Any]]
+Labels = Mapping[str, str]
+NO_LABELS: Labels = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,9 @@ class FilledTable:
 
 
 def read_scores(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
-    """Return model -> scores of scores files: of one model, of several, or of none (switched off).
+    """Return model -> scores of scores files: of one model, of several, or of stage compare.
+
+    Of the last the rankings count as models ("spg+resnet50").
 
     Raises:
         InputError: a file is missing or no JSON; the message names the stage to run.
@@ -86,29 +91,46 @@ def read_scores(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for path in files:
         content = _read_json(path)
-        found |= {content["model"]: content} if "model" in content else content
+        found |= (
+            {content["model"]: content} if "model" in content else content.get(RANKING, content)
+        )
     return found
 
 
-def fill(scores: Scores) -> tuple[FilledTable, ...]:
+def read_differences(path: Path) -> dict[str, dict[str, Any]]:
+    """Return model -> differences to its twin, from the scores file of stage compare.
+
+    Raises:
+        InputError: the file is missing, no JSON, or has none.
+    """
+    content = _read_json(path)
+    if DIFFERENCES not in content:
+        raise InputError(f"{path}: no `{DIFFERENCES}`; run `dvc repro -f compare`")
+    found: dict[str, dict[str, Any]] = content[DIFFERENCES]
+    return found
+
+
+def fill(scores: Scores, labels: Labels = NO_LABELS) -> tuple[FilledTable, ...]:
     """Return the ten tables with the cells that `scores` (model -> scores file) fill.
+
+    `labels` names further methods, which stand in every table that they have a score for.
 
     Raises:
         InputError: a score that a table needs is missing or not a finite number.
     """
-    return tuple(fill_table(table, scores) for table in TABLES)
+    return tuple(fill_table(table, scores, labels) for table in TABLES)
 
 
-def fill_table(table: Table, scores: Scores) -> FilledTable:
-    """Return `table` with the cells that the models in `scores` fill; errors as `fill`."""
+def fill_table(table: Table, scores: Scores, labels: Labels = NO_LABELS) -> FilledTable:
+    """Return `table` with the cells that the models in `scores` fill; else as `fill`."""
     measured = tuple(
         cell
         for wanted in table.measured
         for model in scores
-        if fnmatchcase(model, wanted.model)
-        for cell in _cells(table, wanted, model, scores)
+        if table.matches(wanted, model, labels)
+        for cell in _cells(table, wanted, model, scores, labels)
     )
-    return FilledTable(table, measured, of_table(table.id), _protocol(table, scores))
+    return FilledTable(table, measured, of_table(table.id), _protocol(table, scores, labels))
 
 
 def measured_grid(filled: FilledTable) -> Grid:
@@ -177,13 +199,21 @@ def markdown(filled: FilledTable) -> str:
 
 def score(scores: Scores, model: str, key: str) -> Any:
     """Follow the dotted `key` in the scores file of `model`; InputError when it is not there."""
+    found = find(scores, model, key)
+    if found is None:
+        raise InputError(
+            f"scores of {model}: no `{key}`; run `dvc repro -f --glob 'evaluate*'`, or choose "
+            "data that has images for it"
+        )
+    return found
+
+
+def find(scores: Scores, model: str, key: str) -> Any:
+    """Follow the dotted `key` in the scores file of `model`; None when it is not there."""
     found: Any = scores[model]
     for part in key.split("."):
         if not isinstance(found, dict) or part not in found:
-            raise InputError(
-                f"scores of {model}: no `{key}`; run `dvc repro -f --glob 'evaluate*'`, or choose "
-                "data that has images for it"
-            )
+            return None
         found = found[part]
     return found
 
@@ -202,31 +232,42 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _cells(table: Table, wanted: Measured, model: str, scores: Scores) -> list[Cell]:
+def _cells(
+    table: Table, wanted: Measured, model: str, scores: Scores, labels: Labels
+) -> list[Cell]:
     """The cells that one line of the catalogue fills with the scores of `model`."""
-    if wanted.optional and wanted.key not in scores[model]:
+    if wanted.optional and find(scores, model, wanted.key) is None:
         return []
     found = score(scores, model, wanted.key)
     entries = found if isinstance(found, dict) and "value" not in found else {"": found}
-    return [_cell(table, wanted, model, scores, entry, found) for entry, found in entries.items()]
+    names = table.names(score(scores, model, "backbone"), model, labels.get(model, ""))
+    return [
+        _cell(table, wanted, model, scores, names | {"entry": entry}, estimate)
+        for entry, estimate in entries.items()
+    ]
 
 
 def _cell(
-    table: Table, wanted: Measured, model: str, scores: Scores, entry: str, estimate: object
+    table: Table,
+    wanted: Measured,
+    model: str,
+    scores: Scores,
+    names: Mapping[str, str],
+    estimate: object,
 ) -> Cell:
-    dataset, backbone = score(scores, model, "dataset"), score(scores, model, "backbone")
+    dataset, entry = score(scores, model, "dataset"), names["entry"]
     value, low, high = finite(estimate, model, f"{wanted.key}.{entry}" if entry else wanted.key)
-    row, column = wanted.paper or (wanted.row, wanted.column)
-    names = names_in_papers(backbone, model) | {"entry": entry}
-    paper = counterpart(of_table(table.id), row.format(**names), column.format(**names), dataset)
+    row = (wanted.paper or wanted.row).format(**names)
+    column = wanted.column.format(**{**names, "network": wanted.paper_network or names["network"]})
+    paper = counterpart(of_table(table.id), row, column, dataset)
     same_data = paper is not None and paper.dataset == dataset
     return Cell(
         table=table.id,
         row=wanted.row.format(**names),
         column=wanted.column.format(**names),
-        metric=wanted.column.format(**{**names, "network": "", "entry": entry}).strip(),
+        metric=wanted.column.format(**{**names, "network": ""}).strip(),
         dataset=dataset,
-        network=backbone,
+        network=score(scores, model, "backbone"),
         seed=score(scores, model, "seed"),
         n=score(scores, model, f"n.{wanted.n}"),
         value=value,
@@ -234,18 +275,18 @@ def _cell(
         high=high,
         paper=paper.value if paper else None,
         delta=round(value - paper.value, 2) if paper and same_data else None,
-        beside=wanted.rows_in_papers(model),
+        beside=table.rows_in_paper(wanted, model, names["label"]),
     )
 
 
-def _protocol(table: Table, scores: Scores) -> str:
+def _protocol(table: Table, scores: Scores, labels: Labels) -> str:
     """The thresholds of the measured boxes, and the split that chose them."""
     if not table.thresholded:
         return ""
     chosen = (
         f"{model} {own['threshold']:.2f} (chosen on {own['threshold_from']})"
         for model, own in scores.items()
-        if "threshold" in own and any(fnmatchcase(model, m.model) for m in table.measured)
+        if "threshold" in own and any(table.matches(m, model, labels) for m in table.measured)
     )
     listed = ", ".join(chosen)
     return listed and f"Box thresholds, as a share of the map's range: {listed}."
@@ -285,12 +326,12 @@ def _status(filled: FilledTable, row: str) -> str:
     table = filled.table
     if row in table.not_run:
         return f"published only: {table.not_run[row]}"
-    wanted = [line for line in table.measured if line.has_in_papers(row)]
-    if not wanted:
-        return f"published only: {table.default_reason}"
     cells = [cell for cell in filled.measured if row in cell.beside]
     if not cells:
-        return f"not run here: {wanted[0].switch}"
+        lines = table.lines_of(row)
+        if not lines:
+            return f"published only: {table.default_reason}"
+        return f"not run here: {lines[0].switch}"
     name = "" if cells[0].row == row else f" as {cells[0].row}"
     papers = {figure.dataset for figure in filled.published}
     same_data = any(cell.dataset in papers for cell in cells)

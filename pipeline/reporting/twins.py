@@ -4,12 +4,10 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.files import atomic_path
-from pipeline.reporting.catalogue import TWINS
-from pipeline.reporting.metrics_json import key_of
-from pipeline.reporting.tables import Grid, Scores, finite, markdown_grid, score
+from pipeline.methods.registry import MODELS
+from pipeline.reporting.tables import Grid, Scores, find, finite, markdown_grid, score
 
 HOW_TO_READ = (
     "Percent, and percentage points of difference; the arrow says what is better. In brackets: the "
@@ -19,27 +17,37 @@ HOW_TO_READ = (
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A figure that a model and its twin are compared by, and where their scores have it."""
+class Figure:
+    """A figure that a model and its twin are compared by.
 
-    figure: str
-    model: str
+    `table` is the papers' table that has it; `key` and `n` are where scores have the figure, and
+    the number of images (or pairs) behind it.
+    """
+
+    name: str
+    table: str
     key: str
     n: str = "test"
 
 
-COMPARISONS = (
-    Comparison("Pointing, all ↑", "spn_multi", "pointing.all", "pointing_all"),
-    Comparison("Pointing, difficult ↑", "spn_multi", "pointing.difficult", "pointing_difficult"),
-    Comparison("Pointing with prediction, mAP ↑", "spn_multi", "pointing_with_prediction_map"),
-    Comparison("CorLoc ↑", "spn_multi", "cor_loc.mean", "trainval"),
-    Comparison("Classification mAP ↑", "spn_multi", "classification_map"),
-    Comparison("Box error, mean threshold ↓", "spn_single", "mean_box_error"),
-    Comparison("GT-known error ↓", "spn_single", "gt_known_error"),
-    Comparison("GT-known error ↓", "spg", "gt_known_error"),
-    Comparison("Top-1 localization error ↓", "spg", "top1_localization_error"),
-    Comparison("Top-1 classification error ↓", "spg", "top1_classification_error"),
-)
+_POINTING = Figure("Pointing, all ↑", "SPN 2", "pointing.all", "pointing_all")
+_DIFFICULT = Figure("Pointing, difficult ↑", "SPN 2", "pointing.difficult", "pointing_difficult")
+_PREDICTION = Figure("Pointing with prediction, mAP ↑", "SPN 3", "pointing_with_prediction_map")
+_COR_LOC = Figure("CorLoc ↑", "SPN 4", "cor_loc.mean", "trainval")
+_CLASSIFICATION = Figure("Classification mAP ↑", "SPN 6", "classification_map")
+_MEAN_BOX = Figure("Box error, mean threshold ↓", "SPN 5", "mean_box_error")
+_KNOWN_CLASS = Figure("GT-known error ↓", "SPG 4", "gt_known_error")
+_TOP_1 = Figure("Top-1 localization error ↓", "SPG 1", "top1_localization_error")
+_TOP_1_CLASS = Figure("Top-1 classification error ↓", "SPG 3", "top1_classification_error")
+
+PAPERS = {
+    "spn_multi": (_POINTING, _DIFFICULT, _PREDICTION, _COR_LOC, _CLASSIFICATION),
+    "spn_single": (_MEAN_BOX, _KNOWN_CLASS),
+    "spg": (_KNOWN_CLASS, _TOP_1, _TOP_1_CLASS),
+}
+"""What the papers' own models are compared by; of the others `FURTHER` that they have."""
+
+FURTHER = (*PAPERS["spn_multi"], *PAPERS["spg"])
 COLUMNS = ("figure", "model", "twin", "dataset", "network", "seed", "n", "value", "low", "high")
 
 
@@ -47,7 +55,8 @@ COLUMNS = ("figure", "model", "twin", "dataset", "network", "seed", "n", "value"
 class Difference:
     """Model - twin in percentage points, with its 95 % interval over images."""
 
-    compared: Comparison
+    figure: Figure
+    model: str
     method: float
     twin: float
     value: float
@@ -60,30 +69,48 @@ class Difference:
 
 
 def compare_twins(scores: Scores, differences: Scores) -> tuple[Difference, ...]:
-    """Return the differences of `COMPARISONS`, from scores files and data/scores/twins.json.
+    """Return the differences of the papers' models, then those of the others in `differences`.
 
     Raises:
         InputError: a score or a difference is missing or not a finite number.
     """
-    return tuple(_difference(each, scores, differences) for each in COMPARISONS)
+    others = {
+        model: tuple(each for each in FURTHER if find(differences, model, each.key) is not None)
+        for model in differences
+        if model not in PAPERS
+    }
+    return tuple(
+        _difference(each, model, scores, differences)
+        for model, figures in (PAPERS | others).items()
+        for each in figures
+    )
 
 
-def _difference(compared: Comparison, scores: Scores, differences: Scores) -> Difference:
-    model, key = compared.model, compared.key
-    method, twin = (finite(score(scores, m, key), m, key)[0] for m in (model, TWINS[model]))
+def _difference(figure: Figure, model: str, scores: Scores, differences: Scores) -> Difference:
+    key = figure.key
+    method, twin = (finite(score(scores, m, key), m, key)[0] for m in (model, twin_of(model)))
     value, low, high = finite(score(differences, model, key), model, key)
     return Difference(
-        compared,
+        figure,
+        model,
         method,
         twin,
         value,
         low,
         high,
-        n=score(scores, model, f"n.{compared.n}"),
+        n=score(scores, model, f"n.{figure.n}"),
         dataset=score(scores, model, "dataset"),
         network=score(scores, model, "backbone"),
         seed=score(scores, model, "seed"),
     )
+
+
+def twin_of(model: str) -> str:
+    """Return the name of the twin of a model that has one."""
+    twin = MODELS[model].twin
+    if twin is None:
+        raise ValueError(f"{model} has no twin")
+    return twin
 
 
 def twins_grid(found: Sequence[Difference]) -> Grid:
@@ -93,17 +120,11 @@ def twins_grid(found: Sequence[Difference]) -> Grid:
 
 
 def _line(found: Difference) -> Iterator[str]:
-    model = found.compared.model
-    yield found.compared.figure
-    for name, value in ((TWINS[model], found.twin), (model, found.method)):
-        yield f"{_shown_as(name)} {value:.1f}"
+    yield found.figure.name
+    for model, value in ((twin_of(found.model), found.twin), (found.model, found.method)):
+        yield f"{MODELS[model].entry.label} {value:.1f}"
     yield f"{found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}]".replace("-", "−")
     yield from (str(found.n), str(found.seed), found.dataset)
-
-
-def _shown_as(model: str) -> str:
-    """A model's name without its track: "spn_multi" is SPN."""
-    return "SPG-plain" if model == "spg_plain" else model.partition("_")[0].upper()
 
 
 def write_twins(found: Sequence[Difference], folder: Path) -> None:
@@ -115,20 +136,10 @@ def write_twins(found: Sequence[Difference], folder: Path) -> None:
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for each in found:
-            figure, model = each.compared.figure[:-2], each.compared.model
-            origin = (each.dataset, each.network, each.seed, each.n)
-            writer.writerow((figure, model, TWINS[model], *origin, each.value, each.low, each.high))
+        writer.writerows(_csv_line(each) for each in found)
 
 
-def twins_metrics(found: Sequence[Difference]) -> dict[str, Any]:
-    """Return `differences.<dataset>.<network>.<model>.<figure>` -> {value, low, high}."""
-    nested: dict[str, Any] = {}
-    for each in found:
-        level = nested
-        path = ("differences", each.dataset, each.network, each.compared.model)
-        for key in map(key_of, path):
-            level = level.setdefault(key, {})
-        leaf = {"value": each.value, "low": each.low, "high": each.high}
-        level[key_of(each.compared.figure)] = leaf
-    return nested
+def _csv_line(found: Difference) -> tuple[object, ...]:
+    names = (found.figure.name[:-2], found.model, twin_of(found.model))
+    origin = (found.dataset, found.network, found.seed, found.n)
+    return (*names, *origin, found.value, found.low, found.high)

@@ -4,33 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from pipeline.packed.loading import loader
 from pipeline.packed.pictures import Annotate, Window, to_tensor, warp
-from pipeline.packed.record import Record
 from pipeline.packed.store import PackedSplit
 from pipeline.params import InputParams
-from pipeline.processes import loaders
-
-
-def target_of(labels: tuple[int, ...], classes: int, task: str) -> Tensor:
-    """Return the class index () int64 for task "single", a 0/1 vector (C,) for "multi"."""
-    if task == "single":
-        return torch.tensor(labels[0])
-    return torch.zeros(classes).index_fill_(0, torch.tensor(labels, dtype=torch.long), 1.0)
-
-
-class ClassTargets:
-    """What classification learns from: `target_of` each record."""
-
-    def __init__(self, split: PackedSplit) -> None:
-        self.classes, self.task = len(split.classes), split.task
-
-    def __call__(self, index: int, record: Record, window: Window) -> Tensor:
-        return target_of(record.labels, self.classes, self.task)
 
 
 class AugmentedImages(Dataset[tuple[Tensor, Any]]):
@@ -87,5 +68,4 @@ def training_batches(
     """Return batches of (images (B, 3, S, S) uint8, targets), and the sampler of their keys."""
     keys = ShuffledKeys(len(split), seed, batch_size)
     images = AugmentedImages(split, params, seed, annotate)
-    loader = DataLoader(images, batch_size, sampler=keys, num_workers=loaders(), drop_last=False)
-    return loader, keys
+    return loader(images, batch_size, keys), keys

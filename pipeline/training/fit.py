@@ -1,107 +1,128 @@
 """From a network and a packed split to trained weights and their history on disk."""
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 from accelerate import PartialState
 from accelerate.utils import set_seed
 from torch import nn
 
-from pipeline.files import atomic_path
 from pipeline.fingerprint import fingerprint
+from pipeline.folders import atomic_folder
+from pipeline.locks import turn
 from pipeline.models.backbones import Backbone
-from pipeline.models.weights import save_weights
-from pipeline.packed.pictures import Annotate
+from pipeline.models.interface import WEIGHTS, Method
+from pipeline.models.weights import require, save_weights
+from pipeline.packed.pictures import Annotate, ClassTargets
+from pipeline.packed.record import SPLITS, Task
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params, Section, TrainParams
-from pipeline.training.batches import ClassTargets
 from pipeline.training.checkpoints import Checkpoints, History
 from pipeline.training.loop import train
 
 
-class Trained(NamedTuple):
-    """A trained objective, its history, and the checkpoints to remove once the result is safe."""
-
-    module: nn.Module
-    history: History
-    checkpoints: Checkpoints
-
-
 def fit(
-    objective: Callable[[Backbone, int], nn.Module],
+    method: Method,
     params: Params,
-    own: Section | tuple[Section, ...],
-    schedule: TrainParams,
+    track: Task,
     *,
-    split: Path,
+    data: Path,
     backbone: Path,
-    weights: Path,
-    history: Path,
+    folder: Path,
     scratch: Path,
-    targets: Callable[[PackedSplit], Annotate] = ClassTargets,
-    reads: Sequence[Path] = (),
 ) -> None:
-    """Train a network from the backbone's first weights; write its weights and its history (CSV).
+    """Train a method from the backbone's first weights; write the folder of the trained model.
 
-    An interrupted call, repeated, goes on after the last epoch that it completed.
+    It holds the weights, `history.csv` and what the method's `prepare` writes. An interrupted call,
+    repeated, goes on after the last epoch that it completed.
 
     Args:
-        objective: (backbone, number of classes) -> the loss module of `train`; called after
-            seeding, so that twins start with the same weights.
-        own: the section or sections of params that decide the network and its objective.
-        split, backbone: the folder of packed images and the backbone's first weights to read.
-        weights, history: the files to write.
+        data, backbone: the folder of the track's packed splits and the first weights, to read.
+        folder: what to write; its name is the model's.
         scratch: folder for checkpoints.
-        targets: gives what the objective learns from, for each record of the split.
-        reads: the files that `targets` reads besides.
 
     Raises:
         InputError: an input is missing, or the loss is not finite.
     """
-    images = PackedSplit(split)
-    module, epochs, checkpoints = resume(
-        lambda: objective(Backbone(params.backbone, backbone), len(images.classes)),
-        images,
-        params,
-        (params.backbone, *(own if isinstance(own, tuple) else (own,))),
-        schedule,
-        scratch / weights.stem,
-        targets=targets,
-        reads=[backbone, *reads],
-    )
+    splits = {name: PackedSplit(data / name) for name in SPLITS}
+    own = (params.backbone, *(getattr(params, name) for name in method.sections))
+    images, schedule = splits["train"], method.schedule(params, track)
+    require(backbone, "pretrain")
+    digests, name = [split.digest for split in splits.values()], scratch / folder.name
+    checkpoints = unfinished(digests, params, own, schedule, name, [backbone])
+    prepared = _prepared(method, splits, params, checkpoints)
+
+    def objective() -> nn.Module:
+        network = method.network(Backbone(params.backbone, backbone), len(images.classes), params)
+        return method.objective(network, params)
+
+    targets = method.targets(images, prepared, params)
+    module, epochs = resume(objective, images, params, schedule, checkpoints, targets)
     if PartialState().is_main_process:
-        save_weights(module.get_submodule("network"), weights)
-        with atomic_path(history) as temporary:
-            pd.DataFrame(epochs).to_csv(temporary, index=False, float_format="%.6g")
+        with atomic_folder(folder) as new:
+            shutil.copytree(prepared, new, dirs_exist_ok=True)
+            save_weights(module.get_submodule("network"), new / WEIGHTS)
+            table = pd.DataFrame(epochs)
+            table.to_csv(new / "history.csv", index=False, float_format="%.6g")
         checkpoints.remove()
+
+
+def _prepared(
+    method: Method, splits: Mapping[str, PackedSplit], params: Params, checkpoints: Checkpoints
+) -> Path:
+    """Return the folder of what the method needs besides; one process makes it, others wait.
+
+    They wait for a lock, not for each other as a process group does: that gives up after minutes.
+    """
+    prepared = checkpoints.folder / "prepared"
+    with turn(checkpoints.folder / "prepared.lock"):
+        if not prepared.exists():
+            with atomic_folder(prepared) as new:
+                method.prepare(new, splits, params)
+    return prepared
+
+
+def unfinished(
+    digests: Sequence[str],
+    params: Params,
+    own: Sequence[Section],
+    schedule: TrainParams,
+    scratch: Path,
+    reads: Sequence[Path] = (),
+) -> Checkpoints:
+    """Return the checkpoints of a training, which only an equal one finds again.
+
+    Args:
+        digests: those of the splits that decide the result.
+        own: the sections of params that decide the module.
+        scratch: beginning of the path of the checkpoints.
+        reads: the files that decide the module besides.
+    """
+    settings = [section.model_dump() for section in (params.input, *own, schedule)]
+    key = fingerprint([params.seed, *settings, *digests], reads)
+    return Checkpoints(scratch.with_name(f"{scratch.name}-{key}"))
 
 
 def resume(
     objective: Callable[[], nn.Module],
     images: PackedSplit,
     params: Params,
-    own: Sequence[Section],
     schedule: TrainParams,
-    scratch: Path,
-    *,
-    targets: Callable[[PackedSplit], Annotate] = ClassTargets,
-    reads: Sequence[Path] = (),
-) -> Trained:
-    """Train an objective, from where an equal call was cut off if one was.
+    checkpoints: Checkpoints,
+    targets: Annotate | None = None,
+) -> tuple[nn.Module, History]:
+    """Train an objective, from where an equal call was cut off if one was; return it, trained.
+
+    The caller removes the checkpoints once the result is safe.
 
     Args:
-        objective: () -> the loss module of `train`; called after seeding.
-        own: the sections of params that decide the module.
-        scratch: beginning of the path of its checkpoints.
-        targets: as in `train`.
-        reads: the files that `objective` and `targets` read.
+        objective: () -> the loss module of `train`; called after seeding, so that twins start with
+            the same weights.
+        targets: what the objective learns from; by default the classes.
     """
     set_seed(params.seed)
     module = objective()
-    settings = [section.model_dump() for section in (params.input, *own, schedule)]
-    key = fingerprint([params.seed, *settings, images.digest], reads)
-    checkpoints = Checkpoints(scratch.with_name(f"{scratch.name}-{key}"))
-    history = train(module, images, params.input, schedule, params.seed, checkpoints, targets)
-    return Trained(module, history, checkpoints)
+    learnt = targets or ClassTargets(images)
+    return module, train(module, images, params.input, schedule, params.seed, checkpoints, learnt)

@@ -1,7 +1,7 @@
 """The one training loop."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,10 +15,11 @@ from torch.optim.lr_scheduler import MultiStepLR
 from tqdm import tqdm
 
 from pipeline.errors import InputError
+from pipeline.models.device import limit_threads
 from pipeline.packed.pictures import Annotate
 from pipeline.packed.store import PackedSplit
 from pipeline.params import InputParams, TrainParams
-from pipeline.training.batches import ClassTargets, training_batches
+from pipeline.training.batches import training_batches
 from pipeline.training.checkpoints import Checkpoints, History
 
 
@@ -33,7 +34,7 @@ def train(
     params: TrainParams,
     seed: int,
     checkpoints: Checkpoints,
-    targets: Callable[[PackedSplit], Annotate] = ClassTargets,
+    targets: Annotate,
 ) -> History:
     """Train `objective.network` on `split` and return the mean of each loss term per epoch.
 
@@ -49,11 +50,12 @@ def train(
         NonFiniteLoss: names the epoch, the step and the last good checkpoint.
     """
     set_seed(seed)
+    limit_threads()
     # SPG's branches take no part in the warm-up.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(kwargs_handlers=[unused])
     batch_size = params.batch_size // accelerator.num_processes
-    loader, keys = training_batches(split, images, seed, batch_size, targets(split))
+    loader, keys = training_batches(split, images, seed, batch_size, targets)
     optimizer = SGD(
         learning_rates(objective, params),
         momentum=params.momentum,

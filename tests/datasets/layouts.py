@@ -115,13 +115,15 @@ def _write_wsol_part(root: Path, benchmark: str, part: str, paths: list[str]) ->
     labels = {path: number % 2 for number, path in enumerate(paths)}
     colours = list((BIRDS if benchmark == "CUB" else SYNSETS).values())
     x0, y0, x1, y1 = BOX
+    if (benchmark, part) == ("ILSVRC", "test"):
+        x1, y1 = x1 - 1, y1 - 1  # The last pixel is in the box, as in the official annotations.
     lists: dict[str, list[str]] = {
         "image_ids": paths,
         "class_labels": [f"{path},{label}" for path, label in labels.items()],
     }
     if part != "train":
         lists["image_sizes"] = [f"{path},{SIZE[0]},{SIZE[1]}" for path in labels]
-        lists["localization"] = [f"{path},{x0},{y0},{x1 - 1},{y1 - 1}" for path in labels]
+        lists["localization"] = [f"{path},{x0},{y0},{x1},{y1}" for path in labels]
     for name, lines in lists.items():
         file = root / f"metadata/{benchmark}/{part}/{name}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -156,6 +156,22 @@ def test_a_few_photographs_are_not_called_ilsvrc_val(root: Path, params: Params)
     assert records(root, params.data)[0].name == "ILSVRC-style photographs (2 classes, 20 images)"
 
 
+def test_val_images_may_be_sorted_into_folders_and_end_in_jpg(root: Path, params: Params) -> None:
+    _, official = records(root, params.data)
+    for number, path in enumerate(sorted((root / DATA / "val").iterdir())):
+        # A wrong folder: labels and boxes are those of the annotations.
+        folder = path.parent / list(SYNSETS)[number % 3 // 2]
+        folder.mkdir(exist_ok=True)
+        path.rename(folder / path.name)
+    for number, path in enumerate(sorted(root.rglob("*.JPEG"))):
+        path.rename(path.with_suffix([".jpeg", ".jpg", ".JPG"][number % 3]))
+    _, copied = records(root, params.data)
+    for name, part in official.items():
+        assert [(r.id, r.labels, r.boxes_xyxy.tolist()) for r in part] == [
+            (r.id, r.labels, r.boxes_xyxy.tolist()) for r in copied[name]
+        ]
+
+
 def test_other_files_and_folders_are_no_images_or_classes(root: Path, params: Params) -> None:
     (root / DATA / "train/.cache").mkdir()
     (root / DATA / "train/n02084071.tar").touch()
@@ -227,7 +243,7 @@ def test_missing_and_empty_folders_are_named(root: Path, params: Params) -> None
     folder = root / DATA / "train/n01440764"
     for path in folder.iterdir():
         path.unlink()
-    fails(root, params.data, f"{folder}: has no image (*.JPEG)")
+    fails(root, params.data, f"{folder}: has no image (*.JPEG, *.jpg)")
     for path in (root / DATA / "train").iterdir():
         path.rename(root / path.name)
     fails(root, params.data, f"{root / DATA / 'train'}: has no folder of a synset")

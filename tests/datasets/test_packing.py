@@ -21,7 +21,6 @@ from pipeline.errors import InputError
 from pipeline.packed import shards
 from pipeline.packed.record import Dataset, Record, Split
 from pipeline.packed.store import PackedSplit
-from pipeline.processes import packers
 from tests.conftest import REPOSITORY
 from tests.datasets import numbered
 from tests.datasets.numbered import bad, calls, dataset, failing, killing, one_less, watched_in
@@ -123,16 +122,6 @@ def test_workers_that_do_not_inherit_the_parents_memory_pack_the_same(tmp_path: 
         assert packed(tmp_path / "spawned", data) == forked
     finally:
         multiprocessing.set_start_method(None, force=True)  # type: ignore[arg-type]
-
-
-def test_there_is_a_worker_for_each_core_that_this_process_may_use() -> None:
-    allowed = os.sched_getaffinity(0)
-    try:
-        os.sched_setaffinity(0, {min(allowed)})
-        assert packers() == 1
-    finally:
-        os.sched_setaffinity(0, allowed)
-    assert packers() == len(allowed)
 
 
 @pytest.mark.parametrize("empty", ["train", "test"])

@@ -58,28 +58,62 @@ def test_training_images_have_no_box_even_where_the_lists_have(root: Path, param
     assert not any(len(record.boxes_xyxy) for record in records(root, params)[1]["train"])
 
 
-def test_a_box_includes_its_last_pixel(root: Path, params: Params) -> None:
-    _, splits = records(root, params)
+@pytest.mark.parametrize("benchmark", ["CUB", "ILSVRC"])
+def test_the_boxes_of_every_list_are_those_of_the_pictures(
+    root: Path, params: Params, benchmark: str
+) -> None:
+    _, splits = records(root, params, benchmark)
     for part in ("val", "test"):
-        assert [record.boxes_xyxy.tolist() for record in splits[part]] == [[list(BOX)]] * len(
-            splits[part]
-        )
+        boxes = [record.boxes_xyxy.tolist() for record in splits[part]]
+        assert boxes == [[list(BOX)]] * len(splits[part])
+
+
+# Lines of the authors' metadata/<benchmark>/<part>/localization.txt, and the same boxes elsewhere:
+# x, y, width, height 60, 27, 325, 304 in CUB-200-2011's bounding_boxes.txt; 156 to 318 of 500 px in
+# the released ImageNetV2_boxes.txt, where boxes reach to 500; <xmax>441</xmax> of an official file.
+@pytest.mark.parametrize(
+    ("benchmark", "part", "listed", "half_open"),
+    [
+        ("CUB", "test", (60, 27, 385, 331), [60, 27, 385, 331]),
+        ("ILSVRC", "val", (156, 163, 318, 230), [156, 163, 318, 230]),
+        ("ILSVRC", "test", (111, 108, 441, 193), [111, 108, 442, 194]),
+        ("CUB", "val", (499, 5, 499, 9), [499, 5, 500, 9]),
+    ],
+)
+def test_a_listed_box_is_the_official_one(
+    root: Path,
+    params: Params,
+    benchmark: str,
+    part: str,
+    listed: tuple[int, ...],
+    half_open: list[int],
+) -> None:
+    folder = root / "metadata" / benchmark / part
+    first = (folder / "image_ids.txt").read_text().split()[0]
+    for name, old, new in (
+        ("image_sizes", "60,40", "500,500"),
+        ("localization", "10,5,", f"{','.join(map(str, listed))}\n{first},10,5,"),
+    ):
+        path = folder / f"{name}.txt"
+        path.write_text(path.read_text().replace(f"{first},{old}", f"{first},{new}"))
+    record = records(root, params, benchmark)[1][part][0]
+    assert record.boxes_xyxy[0].tolist() == half_open
 
 
 def test_an_image_may_have_several_boxes(root: Path, params: Params) -> None:
     edit(root, "test/localization", f"{TEST},", f"{TEST},0,0,8,8\n{TEST},")
     record = records(root, params)[1]["test"][0]
-    assert record.boxes_xyxy.tolist() == [[0, 0, 9, 9], list(BOX)]
+    assert record.boxes_xyxy.tolist() == [[0, 0, 8, 8], list(BOX)]
     assert record.box_labels.tolist() == [0, 0]
 
 
 def test_a_box_that_leaves_the_picture_is_clipped(root: Path, params: Params) -> None:
-    edit(root, "test/localization", f"{TEST},10,5,39,29", f"{TEST},-2,5,60,39")
+    edit(root, "test/localization", f"{TEST},10,5,40,30", f"{TEST},-2,5,60,41")
     assert records(root, params)[1]["test"][0].boxes_xyxy.tolist() == [[0, 5, 60, 40]]
 
 
 def test_a_box_outside_the_picture_is_named(root: Path, params: Params) -> None:
-    edit(root, "test/localization", f"{TEST},10,5,39,29", f"{TEST},70,5,80,29")
+    edit(root, "test/localization", f"{TEST},10,5,40,30", f"{TEST},70,5,80,30")
     fails(root, params, f"{TEST}: object 1 has xmax 80 outside the 60 x 40 picture")
 
 
@@ -157,7 +191,7 @@ def test_an_image_has_one_label_and_one_size(root: Path, params: Params, name: s
         ("class_labels", f"{TEST},0.5"),
         ("class_labels", f"{TEST},{'9' * 5000}"),
         ("image_sizes", f"{TEST},60,"),
-        ("localization", f"{TEST},nan,5,39,29"),
+        ("localization", f"{TEST},nan,5,40,30"),
         ("localization", "1,2"),
     ],
 )
@@ -205,7 +239,7 @@ def test_boxes_refer_to_the_listed_size_so_that_images_may_be_reduced(
     root: Path, params: Params
 ) -> None:
     edit(root, "test/image_sizes", f"{TEST},60,40", f"{TEST},600,400")
-    edit(root, "test/localization", f"{TEST},10,5,39,29", f"{TEST},100,50,399,700")
+    edit(root, "test/localization", f"{TEST},10,5,40,30", f"{TEST},100,50,400,700")
     record = next(each for each in records(root, params)[1]["test"] if each.id == TEST)
     assert (record.width, record.height) == (600, 400)
     assert record.boxes_xyxy.tolist() == [[100, 50, 400, 400]]

@@ -1,11 +1,11 @@
 import pytest
 import torch
-from torch import nn
+from torch.nn import functional as F
 
-from pipeline.methods.acol import ComplementaryNetwork, erase
-from pipeline.methods.spg.guidance import normalise_maps
-from pipeline.methods.spg.network import SpgPlain
+from pipeline.methods.acol import ComplementaryNetwork, ComplementaryObjective, erase
+from pipeline.methods.bases.spg_plain import SpgPlain
 from pipeline.models.backbones import Backbone
+from pipeline.models.maps import normalise_maps
 from tests.parameters import changed
 
 CLASSES = 5
@@ -106,7 +106,7 @@ def test_a_is_spg_plain_with_its_first_weights_and_gives_the_scores(build, image
 def test_both_classifiers_and_the_scores_read_the_averaged_map(build, images):
     plain, pooled = build(), build(pooling=3)
     last = plain.backbone(images)[-1]
-    average = nn.functional.avg_pool2d(last, 3, stride=1, padding=1)
+    average = F.avg_pool2d(last, 3, stride=1, padding=1)
     torch.testing.assert_close(plain.features(images), last, rtol=0, atol=0)
     torch.testing.assert_close(pooled.features(images), average)
     maps = pooled.complementary(images, torch.tensor([0, 1, 2]))
@@ -115,3 +115,13 @@ def test_both_classifiers_and_the_scores_read_the_averaged_map(build, images):
     torch.testing.assert_close(pooled(images), expected.mean((2, 3)))
     attention = expected[torch.arange(3), torch.tensor([0, 1, 2])]
     torch.testing.assert_close(maps.b, pooled.b4(pooled.b(erase(average, attention, 0.6))))
+
+
+def test_both_classifiers_learn_the_label_with_its_own_map_erased(build, images):
+    network, targets = build(), torch.tensor([2, 0, 1])
+    losses = ComplementaryObjective(network)(images, targets, 0)
+    maps = network.complementary(images, targets)
+    assert losses.keys() == {"classification", "complementary"}
+    for name, classifier in (("classification", maps.a), ("complementary", maps.b)):
+        expected = F.cross_entropy(classifier.mean((2, 3)), targets)
+        torch.testing.assert_close(losses[name], expected)

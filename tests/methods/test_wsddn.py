@@ -1,12 +1,29 @@
+from dataclasses import replace
+from math import log
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from pipeline.errors import InputError
-from pipeline.methods import wsddn
-from pipeline.methods.wsddn import Regions, WeaklySupervisedDetector
+from pipeline.methods.wsddn import (
+    PROPOSALS,
+    RegionAnnotation,
+    RegionClassification,
+    Regions,
+    RegionTargets,
+    WeaklySupervisedDetector,
+    candidates,
+    log_loss,
+    regions_of,
+)
 from pipeline.models.backbones import Backbone
-from pipeline.models.weights import save_weights
+from pipeline.packed.pictures import Window
+from pipeline.packed.proposals import Proposals, write_proposals
+from pipeline.packed.store import PackedSplit
+from pipeline.training.batches import training_batches
+from tests.coloured_boxes import coloured_box
 from tests.parameters import changed
 
 CLASSES = 3
@@ -134,15 +151,176 @@ def test_the_order_of_the_regions_does_not_matter(network, images):
     torch.testing.assert_close(found, network(images, regions)[:, order])
 
 
-def test_trained_weights_are_those_of_the_file(quick, network, images, tmp_path):
-    path = tmp_path / "wsddn.safetensors"
-    save_weights(network, path)
-    loaded = wsddn.trained(quick, CLASSES, path)
-    assert torch.equal(loaded(images, some_regions()), network.eval()(images, some_regions()))
-    with pytest.raises(InputError, match="not the weights of this network"):
-        wsddn.trained(quick, CLASSES + 1, path)
+RECORD = coloured_box(0, "multi")  # 48 x 40
 
 
-def test_missing_weights_name_the_stage_to_run(quick, tmp_path):
-    with pytest.raises(InputError, match="not found; run `dvc repro train_wsddn`"):
-        wsddn.trained(quick, CLASSES, tmp_path / "gone.safetensors")
+def proposals(boxes, scores, id=RECORD.id):
+    return Proposals(
+        id, "train", np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32)
+    )
+
+
+TWO = proposals([[0, 0, 24, 20], [36, 0, 48, 40]], [0.4, 0.1])
+NONE = proposals([], [])
+
+
+def test_regions_are_the_best_proposals_with_scores_relative_to_the_best():
+    found = regions_of(TWO, RECORD, Window(), 3)
+    assert found.boxes.tolist() == [[0, 0, 0.5, 0.5], [0.75, 0, 1, 1], [0, 0, 0, 0]]
+    torch.testing.assert_close(found.scores, torch.tensor([1, 0.25, 0]))
+    assert found.present.tolist() == [True, True, False]
+    best = regions_of(TWO, RECORD, Window(), 1)
+    assert best.boxes.tolist() == [[0, 0, 0.5, 0.5]]
+
+
+def test_regions_follow_the_crop_and_the_flip():
+    found = regions_of(TWO, RECORD, Window((0, 0, 0.5, 1), flipped=True), 2)
+    assert found.boxes[0].tolist() == [0, 0, 1, 0.5]
+    assert found.present.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("shown", [NONE, proposals([[40, 0, 48, 40]], [0.4])])
+def test_an_image_without_visible_proposals_is_one_region(shown):
+    found = regions_of(shown, RECORD, Window((0, 0, 0.5, 1)), 2)
+    assert found.boxes[0].tolist() == [0, 0, 1, 1]
+    assert found.scores.tolist() == [1, 0]
+    assert found.present.tolist() == [True, False]
+
+
+def test_candidates_of_an_image_without_proposals_are_the_picture():
+    boxes, scores = candidates(NONE, RECORD, 5)
+    assert boxes.tolist() == [[0, 0, 48, 40]] and scores.tolist() == [1]
+
+
+def test_proposals_that_all_score_0_count_alike():
+    assert candidates(proposals(TWO.boxes_xyxy, [0, 0]), RECORD, 5)[1].tolist() == [1, 1]
+
+
+def test_regions_are_made_from_what_is_stored_and_leave_it_as_it_is():
+    before = TWO.boxes_xyxy.copy(), TWO.scores.copy()
+    regions_of(TWO, RECORD, Window((0.5, 0.5, 0.6, 0.6)), 2)
+    assert np.array_equal(TWO.boxes_xyxy, before[0]) and np.array_equal(TWO.scores, before[1])
+
+
+def test_proposals_of_another_image_are_refused():
+    with pytest.raises(InputError, match="image 007 where those of 000 are expected; run `dvc rep"):
+        regions_of(replace(TWO, id="007"), RECORD, Window(), 3)
+
+
+@pytest.fixture
+def split(packed):
+    return PackedSplit(packed / "multi" / "train")
+
+
+def test_targets_are_labels_and_regions_of_the_same_image(split, quick):
+    stored = [
+        proposals(record.boxes_xyxy, np.ones(len(record.boxes_xyxy)), record.id) for record in split
+    ]
+    plain = quick.input.model_copy(update={"margin": 0, "flip": False})
+    loader, keys = training_batches(split, plain, 7, 4, RegionAnnotation(split, stored, 3))
+    order = [index for _, index in keys]
+    targets = [each for _, each in loader]
+    labels = torch.cat([each.labels for each in targets])
+    boxes = torch.cat([each.regions.boxes for each in targets])
+    assert boxes.shape == (10, 3, 4)
+    for row, index in enumerate(order):
+        record = split[index]
+        assert labels[row].nonzero().flatten().tolist() == list(record.labels)
+        expected = torch.from_numpy(record.boxes_xyxy / [48, 40, 48, 40]).float()
+        torch.testing.assert_close(boxes[row, : len(expected)], expected)
+
+
+def test_proposals_of_another_number_of_images_are_refused(split):
+    with pytest.raises(InputError, match=r"proposals of 1 images for the 10 of boxes \(train\)"):
+        RegionAnnotation(split, [TWO], 3)
+
+
+def test_the_loss_is_summed_over_classes_and_averaged_over_images():
+    probabilities = torch.tensor([[0.5, 0.25], [0.8, 0.9]])
+    labels = torch.tensor([[1.0, 0], [0, 1]])
+    expected = -(log(0.5) + log(0.75) + log(0.2) + log(0.9)) / 2
+    assert log_loss(probabilities, labels).item() == pytest.approx(expected)
+
+
+def test_the_loss_of_a_certain_error_and_of_rounding_above_1_is_finite():
+    probabilities = torch.tensor([[0.0, 1.0000002]], requires_grad=True)
+    loss = log_loss(probabilities, torch.tensor([[1.0, 0.0]]))
+    loss.backward()
+    assert loss.item() == 200 and probabilities.grad.isfinite().all()
+
+
+def test_the_objective_is_the_loss_of_the_sum_over_regions():
+    class Fixed(nn.Module):
+        def forward(self, images, regions):
+            return torch.tensor([[[0.1, 0.2], [0.3, 0.3]]])
+
+    regions = Regions(torch.zeros(1, 2, 4), torch.ones(1, 2), torch.ones(1, 2, dtype=torch.bool))
+    targets = RegionTargets(torch.tensor([[1.0, 0]]), regions)
+    terms = RegionClassification(Fixed())(torch.zeros(1), targets, 0)
+    assert list(terms) == ["classification"]
+    assert terms["classification"].item() == pytest.approx(-log(0.4) - log(0.5))
+
+
+BOXES = [[4, 6, 22, 30], [0, 0, 48, 40], [30, 18, 46, 38]]
+
+
+@pytest.fixture
+def detected(packed, quick, tmp_path):
+    """What a network detects in the test images, each with the same proposals; or others."""
+    split = PackedSplit(packed / "multi" / "test")
+
+    def detect(network, boxes=BOXES, scores=(3, 2, 1), of=split, batch_size=3):
+        stored = (replace(proposals(boxes, scores, r.id), split="test") for r in of)
+        write_proposals(tmp_path / PROPOSALS, stored)
+        params = changed(quick, evaluate__batch_size=batch_size)
+        return list(network.eval().detect(split, tmp_path, params))
+
+    detect.split = split
+    return detect
+
+
+@pytest.fixture
+def scoring(network):
+    """The network, made to score the i-th region of every image by the i-th row of a table."""
+
+    def make(table):
+        network.forward = lambda images, regions: torch.tensor(table).repeat(len(images), 1, 1)
+        return network
+
+    return make
+
+
+def test_each_class_has_the_box_that_scores_highest(detected, scoring):
+    table = [[0.1, 0.0, 0.2], [0.3, 0.0, 0.2], [0.2, 0.5, 0.1], [0.0, 0.0, 0.0]]
+    found = detected(scoring(table))
+    assert [each.id for each in found] == [record.id for record in detected.split]
+    for each in found:
+        np.testing.assert_allclose(each.scores, [0.6, 0.5, 0.5], rtol=1e-6)
+        # Equal scores of class 2: the better proposal.
+        assert each.boxes_xyxy.tolist() == [BOXES[1], BOXES[2], BOXES[0]]
+
+
+def test_an_image_without_proposals_has_the_whole_picture(detected, network):
+    for each in detected(network, boxes=[], scores=[]):
+        assert each.boxes_xyxy.tolist() == [[0, 0, 48, 40]] * CLASSES
+        assert each.scores.sum() == pytest.approx(1)  # one region: softmax over the classes
+
+
+def test_what_an_image_gets_does_not_depend_on_its_batch(detected, network):
+    together, alone = (detected(network, batch_size=size) for size in (3, 1))
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_allclose(one.scores, other.scores, rtol=1e-4)
+        assert np.array_equal(one.boxes_xyxy, other.boxes_xyxy)
+
+
+def test_scores_that_are_not_finite_name_the_image(detected, scoring):
+    with pytest.raises(InputError, match="image 014: .* not finite"):
+        detected(scoring([[0.1, float("nan"), 0.2]] * 4))
+
+
+def test_proposals_of_other_test_images_are_refused(detected, network):
+    records = list(detected.split)
+    with pytest.raises(InputError, match="image 017 where those of 014 are expected"):
+        detected(network, of=records[::-1])
+    with pytest.raises(InputError, match="proposals of 3 images for the 4"):
+        detected(network, of=records[:3])

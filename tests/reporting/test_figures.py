@@ -12,19 +12,18 @@ def panel(heat=None):
     return Panel(image, (120, 80), heat, box, np.zeros((0, 4), np.float32))
 
 
-def test_examples_are_a_png_of_stable_bytes_that_names_no_software(tmp_path):
+def test_examples_are_a_webp_of_stable_bytes(tmp_path):
     rows = {"1: bird": [panel(), panel(np.eye(20, 30, dtype=np.float32))]}
-    first = draw_examples(tmp_path / "first.png", ("image", "map"), rows)
-    again = draw_examples(tmp_path / "again.png", ("image", "map"), rows)
+    first = draw_examples(tmp_path / "first.webp", ("image", "map"), rows)
+    again = draw_examples(tmp_path / "again.webp", ("image", "map"), rows)
     assert first.read_bytes() == again.read_bytes()
-    with Image.open(first) as png:
-        assert png.format == "PNG"
-        assert "Software" not in png.info
+    with Image.open(first) as picture:
+        assert picture.format == "WEBP"
 
 
 def test_true_boxes_are_drawn_where_they_lie(tmp_path):
-    with Image.open(draw_examples(tmp_path / "a.png", ("image",), {"1": [panel()]})) as png:
-        pixels = np.asarray(png.convert("RGB")).astype(int)
+    with Image.open(draw_examples(tmp_path / "a.webp", ("image",), {"1": [panel()]})) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
     blue = (pixels[..., 2] > 200) & (pixels[..., 0] < 100)
     grey = (abs(pixels - 128) < 3).all(-1)
     left, right = np.flatnonzero(grey.any(0))[[0, -1]]
@@ -34,8 +33,8 @@ def test_true_boxes_are_drawn_where_they_lie(tmp_path):
 
 def test_history_draws_any_number_of_models(tmp_path):
     curves = {name: ([1, 2], [0.7, 0.4]) for name in "abcd"}
-    with Image.open(draw_history(tmp_path / "history.png", curves)) as png:
-        assert png.width > png.height
+    with Image.open(draw_history(tmp_path / "history.webp", curves)) as picture:
+        assert picture.width > picture.height
 
 
 def test_history_is_read_from_csv_whatever_other_columns_it_has(tmp_path):

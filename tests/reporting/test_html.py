@@ -10,8 +10,8 @@ from pipeline.reporting.twins import compare_twins
 
 @pytest.fixture
 def pictures(tmp_path):
-    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
-    return [Picture(tmp_path / "a.png", "Maps", 'of "birds"', "a caption")]
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.webp")
+    return [Picture(tmp_path / "a.webp", "Maps", 'of "birds"', "a caption")]
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def text(scores, differences, pictures):
 
 def test_the_page_stands_alone(text, tmp_path):
     assert not re.search(r"https?://|<script|<link|@import", text)
-    assert re.findall(r'src="([^"]{22})', text) == ["data:image/png;base64,"]
+    assert re.findall(r'src="([^"]{23})', text) == ["data:image/webp;base64,"]
     assert str(tmp_path) not in text
 
 

@@ -1,64 +1,51 @@
-import math
-
 import pytest
 
-from pipeline.reporting.metrics_json import key_of, metrics
-from pipeline.reporting.tables import fill
+from pipeline.errors import InputError
+from pipeline.reporting.metrics_json import HEADLINES, LIMIT, metrics
+
+FURTHER = ("has", "acol", "oquab", "wsddn", "rpn", "selective_search", "edge_boxes")
 
 
-def leaves(nested, path=()):
-    for key, value in nested.items():
-        if isinstance(value, dict):
-            yield from leaves(value, (*path, key))
-        else:
-            yield (*path, key), value
+def test_a_run_without_further_methods_has_sixteen_headlines(scores):
+    found = metrics(scores, [])
+    assert list(found) == list(HEADLINES)
+    assert len(found) == 16
+    assert found["spn_table2_pointing_all"] == 75.5
+    assert found["spg_plain_table4_gt_known_error"] == 42.3
+    assert found["spn_table4_corloc"] == round(scores["spn_multi"]["cor_loc"]["mean"]["value"], 1)
 
 
-def test_every_leaf_is_a_finite_number_of_a_known_name(scores, on_voc2007):
-    for measured in (scores, on_voc2007):
-        found = dict(leaves(metrics(fill(measured))))
-        assert all(isinstance(value, float) and math.isfinite(value) for value in found.values())
-        assert {path[-1] for path in found} <= {"value", "low", "high", "paper", "delta"}
+def test_values_are_percent_with_one_decimal(scores):
+    scores["spg"]["gt_known_error"] = {"value": 37.96, "low": 35.0, "high": 40.0}
+    assert metrics(scores, [])["spg_table4_gt_known_error"] == 38.0
 
 
-def test_every_measured_cell_has_its_own_place(scores):
-    tables = fill(scores)
-    values = [path for path, _ in leaves(metrics(tables)) if path[-1] == "value"]
-    assert len(values) == sum(len(filled.measured) for filled in tables)
+def test_each_further_method_adds_the_figure_of_its_own_table(scores):
+    found = metrics(scores, FURTHER)
+    assert list(found)[16:] == [
+        "has_table4_gt_known_error",
+        "acol_table4_gt_known_error",
+        "oquab_table3_map",
+        "wsddn_table4_corloc",
+        "rpn_table1_object_energy",
+        "selective_search_table1_object_energy",
+        "edge_boxes_table1_object_energy",
+    ]
+    assert found["has_table4_gt_known_error"] == round(scores["has"]["gt_known_error"]["value"], 1)
 
 
-def test_keys_lead_from_paper_to_metric(scores, on_voc2007):
-    pointing = metrics(fill(scores))["spn"]["table2"]["cutouts_multi"]["tf_efficientnet_lite0"]
-    assert pointing["spn"]["all"] == {"value": 75.5, "low": 73.0, "high": 77.5}
-    measured = metrics(fill(on_voc2007))
-    on_paper_data = measured["spn"]["table2"]["voc2007"]["vgg16"]["spn"]["all"]
-    assert on_paper_data == {
-        "value": 75.5,
-        "low": 73.0,
-        "high": 77.5,
-        "paper": 87.5,
-        "delta": -12.0,
-    }
-    localization = measured["spg"]["table1"]["cutouts_single"]["tf_efficientnet_lite0"]
-    starred = localization["spg_star"]["top_5_error"]
-    assert (starred["value"], starred["paper"]) == (36.1, 35.05)
+def test_a_new_method_needs_no_line_here(scores):
+    assert "adl_table4_gt_known_error" in metrics(scores | {"adl": scores["has"]}, ["adl"])
 
 
-@pytest.mark.parametrize(
-    ("name", "key"),
-    [
-        ("SPG*", "spg_star"),
-        ("GT-known error", "gt_known_error"),
-        ("VOC-style photographs (5 classes, 1453 images)", "voc_style_photographs"),
-    ],
-)
-def test_keys_are_short_snake_case(name, key):
-    assert key_of(name) == key
+def test_there_are_never_more_than_fit_a_screen(scores):
+    more = [f"method_{i}" for i in range(30)]
+    found = metrics(scores | {name: scores["has"] for name in more}, more)
+    assert len(found) == LIMIT == 24
+    assert list(found)[:16] == list(HEADLINES)
 
 
-def test_two_cells_with_one_key_are_refused(scores):
-    scores["spn_multi"]["cor_loc"]["per_class"] = {
-        name: {"value": 1.0, "low": 0.0, "high": 2.0} for name in ("Bird", "bird")
-    }
-    with pytest.raises(ValueError, match="two cells for spn.table4"):
-        metrics(fill(scores))
+def test_a_missing_score_is_named_with_the_remedy(scores):
+    del scores["spg"]["gt_known_error"]
+    with pytest.raises(InputError, match=r"spg: no `gt_known_error`; run .*evaluate"):
+        metrics(scores, [])

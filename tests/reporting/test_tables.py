@@ -6,7 +6,7 @@ from copy import deepcopy
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.reporting.catalogue import MODELS, TABLES
+from pipeline.reporting.catalogue import SWITCHES, TABLES
 from pipeline.reporting.published import of_table
 from pipeline.reporting.tables import (
     fill,
@@ -14,6 +14,7 @@ from pipeline.reporting.tables import (
     markdown,
     measured_grid,
     published_grid,
+    read_differences,
     read_scores,
     write_tables,
 )
@@ -172,16 +173,16 @@ def test_published_rows_tell_whether_they_run_here(scores, on_cub):
     assert ranked["GoogLeNet-SPG-ResNet-50"].startswith(
         "measured above as SPG, ranked by ResNet-50"
     )
-    assert ranked["GoogLeNet-SPG-DPN-92"].startswith("not run here: `dvc exp run -S ranking")
+    assert ranked["GoogLeNet-SPG-DPN-92"].startswith("not run here: `dvc exp run -S 'ranking")
     without = {model: own for model, own in scores.items() if model not in ("has", "c_mwp_multi")}
-    assert "-S methods.has=true" in status(without, "spg-4")["GoogLeNet-HaS"]
-    assert status(without, "spn-2")["c-MWP"] == "not run here: add it to `saliency.methods`"
+    assert "-S 'methods=[has]'" in status(without, "spg-4")["GoogLeNet-HaS"]
+    assert status(without, "spn-2")["c-MWP"] == f"not run here: {SWITCHES['saliency']}"
 
 
 def test_every_published_row_is_beside_a_method_or_says_why_not(scores):
     for filled in fill(scores):
         for row, *_, status in published_grid(filled).rows:
-            known = ("measured above", "published only: ", "not run here: `dvc exp run -S ranking")
+            known = ("measured above", "published only: ", "not run here: `dvc exp run -S 'ranking")
             assert status.startswith(known), (filled.table.id, row)
 
 
@@ -199,10 +200,10 @@ def test_tables_with_chosen_thresholds_name_them_and_their_split(scores):
 
 
 def test_missing_or_damaged_scores_name_the_stage_to_run(scores, tmp_path):
-    files = {model: tmp_path / f"{model}.json" for model in MODELS}
+    files = {model: tmp_path / f"{model}.json" for model in ("spg", "spn_multi")}
     for model, path in files.items():
         path.write_text(json.dumps(scores[model]))
-    assert read_scores(files.values()) == {model: scores[model] for model in MODELS}
+    assert read_scores(files.values()) == {model: scores[model] for model in files}
     files["spg"].write_text("{")
     with pytest.raises(InputError, match=r"spg\.json: not valid JSON.*evaluate"):
         read_scores(files.values())
@@ -211,12 +212,63 @@ def test_missing_or_damaged_scores_name_the_stage_to_run(scores, tmp_path):
         read_scores(files.values())
 
 
-def test_a_scores_file_may_hold_several_models_or_none(scores, tmp_path):
+def test_a_scores_file_may_hold_several_models(scores, tmp_path):
     several = {model: scores[model] for model in ("mwp_multi", "c_mwp_multi")}
     (tmp_path / "saliency_multi.json").write_text(json.dumps(several))
-    (tmp_path / "has.json").write_text("{}")
-    files = (tmp_path / f"{name}.json" for name in ("saliency_multi", "has"))
-    assert read_scores(files) == several
+    assert read_scores([tmp_path / "saliency_multi.json"]) == several
+
+
+def test_differences_and_rankings_share_a_file(scores, differences, tmp_path):
+    path, ranking = tmp_path / "compare.json", {"spg+resnet50": scores["spg+resnet50"]}
+    path.write_text(json.dumps({"differences": differences, "ranking": ranking}))
+    assert read_scores([path]) == ranking
+    assert read_differences(path) == differences
+    path.write_text(json.dumps({"ranking": ranking}))
+    with pytest.raises(InputError, match=r"compare\.json: no `differences`; run .*compare"):
+        read_differences(path)
+
+
+def rows_of(scores, table, labels):
+    filled = fill_table(next(t for t in TABLES if t.id == table), scores, labels)
+    return dict.fromkeys(cell.row for cell in filled.measured)
+
+
+@pytest.mark.parametrize("table", ["spg-1", "spg-2", "spg-4", "spn-5", "spn-6"])
+def test_a_new_single_label_method_has_a_row_before_the_papers_own(scores, table):
+    found = list(rows_of(scores | {"adl": scores["has"]}, table, {"adl": "ADL"}))
+    assert found.index("ADL") < found.index(table.partition("-")[0].upper())
+
+
+@pytest.mark.parametrize("table", ["spn-2", "spn-3", "spn-4", "spn-6"])
+def test_a_new_multi_label_method_has_a_row_before_the_papers_own(scores, table):
+    found = list(rows_of(scores | {"new": scores["cam_multi"]}, table, {"new": "New"}))
+    assert found.index("New") < found.index("SPN")
+
+
+def test_a_new_method_stands_only_where_it_has_a_score(scores):
+    new = {"adl": scores["has"], "boxes": scores["rpn"]}
+    labels = {"adl": "ADL", "boxes": "Boxes"}
+    found = [cell.row for filled in fill(scores | new, labels) for cell in filled.measured]
+    assert "Boxes" not in found and "" not in found
+    assert "ADL" not in rows_of(scores | new, "spn-2", labels)
+
+
+def test_a_method_with_a_row_of_its_own_has_no_second_one(scores):
+    labels = {"has": "HaS", "oquab": "Global max pooling"}
+    assert rows_of(scores, "spg-1", labels) == rows_of(scores, "spg-1", {})
+    assert rows_of(scores, "spn-3", labels) == rows_of(scores, "spn-3", {})
+
+
+def test_scores_of_a_method_without_a_label_are_not_shown(scores):
+    left = scores | {"adl": scores["has"]}
+    assert rows_of(left, "spg-4", {}) == rows_of(scores, "spg-4", {})
+
+
+def test_the_threshold_of_a_new_method_is_told(scores):
+    table = next(t for t in TABLES if t.id == "spg-4")
+    new = scores | {"adl": scores["has"] | {"threshold": 0.77}}
+    assert "adl 0.77" in fill_table(table, new, {"adl": "ADL"}).protocol
+    assert "adl" not in fill_table(table, new).protocol
 
 
 def test_a_table_is_filled_by_the_models_there_are(scores):

@@ -3,14 +3,8 @@ import csv
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.reporting.catalogue import TWINS
-from pipeline.reporting.twins import (
-    COMPARISONS,
-    compare_twins,
-    twins_grid,
-    twins_metrics,
-    write_twins,
-)
+from pipeline.reporting.twins import PAPERS, compare_twins, twins_grid, write_twins
+from tests.reporting.conftest import invented_differences
 
 
 @pytest.fixture
@@ -19,7 +13,7 @@ def found(scores, differences):
 
 
 def test_a_difference_stands_beside_the_two_scores_that_it_is_of(found):
-    assert len(found) == len(COMPARISONS)
+    assert len(found) == sum(map(len, PAPERS.values())) == 10
     for each in found:
         assert each.value == pytest.approx(each.method - each.twin, abs=0.011)
         assert each.low < each.value < each.high
@@ -27,7 +21,7 @@ def test_a_difference_stands_beside_the_two_scores_that_it_is_of(found):
 
 
 def test_the_number_of_what_was_judged_is_told(found):
-    counts = {each.compared.figure: each.n for each in found}
+    counts = {each.figure.name: each.n for each in found}
     assert counts["Pointing, all ↑"] > counts["Pointing, difficult ↑"]
     assert counts["CorLoc ↑"] > counts["GT-known error ↓"] == 300
 
@@ -43,18 +37,23 @@ def test_the_files_hold_the_same(found, tmp_path):
     with (tmp_path / "twins.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["value"]) for row in rows] == [each.value for each in found]
-    assert {row["model"]: row["twin"] for row in rows} == TWINS
+    assert {row["model"]: row["twin"] for row in rows} == {
+        "spn_multi": "cam_multi",
+        "spn_single": "cam_single",
+        "spg": "spg_plain",
+    }
     assert (tmp_path / "twins.md").read_text().count("\n| ") == len(found) + 2
 
 
-def test_metrics_have_a_short_key_for_each(found):
-    nested = twins_metrics(found)["differences"]
-    spg = nested["cutouts_single"]["tf_efficientnet_lite0"]["spg"]
-    assert set(spg) == {"gt_known_error", "top_1_localization_error", "top_1_classification_error"}
-    assert spg["gt_known_error"]["low"] == pytest.approx(-6.4, abs=0.05)
-    networks = [network for data in nested.values() for network in data.values()]
-    models = [own for network in networks for own in network.values()]
-    assert sum(map(len, models)) == len(COMPARISONS)
+def test_a_method_with_a_twin_follows_the_papers_own_models(scores):
+    differences = invented_differences(scores, [*PAPERS, "has"])
+    lines = [line[:3] for line in twins_grid(compare_twins(scores, differences)).rows]
+    assert [line[0] for line in lines[10:]] == [
+        "GT-known error ↓",
+        "Top-1 localization error ↓",
+        "Top-1 classification error ↓",
+    ]
+    assert lines[10][1].startswith("CAM ") and lines[10][2].startswith("HaS ")
 
 
 def test_a_missing_difference_is_named_with_the_remedy(scores, differences):

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from pipeline.errors import InputError
 from pipeline.methods import registry
+from pipeline.methods.bases.cam import ClassActivationNetwork
 from pipeline.models.backbones import Backbone
 from pipeline.saliency.c_mwp import c_mwp
 from pipeline.saliency.mwp import mwp, winning
@@ -155,7 +156,7 @@ def test_a_layer_has_the_name_that_the_published_network_gives_it(params):
     vgg16 = {"name": "vgg16", "output_stride": 16, "frozen_stages": 0, "standardise": False}
     chosen = changed(params, **{f"backbone__{k}": v for k, v in vgg16.items()})
     torch.manual_seed(0)
-    network = registry.find("cam_multi").build(Backbone(chosen.backbone), 4, chosen).eval()
+    network = ClassActivationNetwork(Backbone(chosen.backbone), 4, chosen.spn).eval()
     pool4 = network.backbone.network.features_23
     seen = []
     pool4.register_forward_hook(lambda module, inputs, output: seen.append(output))
@@ -179,10 +180,9 @@ def test_a_layer_that_the_backbone_does_not_have_lists_its_parts(at):
 
 
 def test_a_layer_without_maps_is_refused(params, at):
-    network = registry.find("cam_multi")
     vit = {"name": "test_vit", "output_stride": 16, "frozen_stages": 0, "standardise": False}
     chosen = changed(params, **{f"backbone__{k}": v for k, v in vit.items()})
-    built = network.build(Backbone(chosen.backbone), 4, chosen).eval()
+    built = ClassActivationNetwork(Backbone(chosen.backbone), 4, chosen.spn).eval()
     with pytest.raises(InputError, match="layer 'blocks.0' gives no maps; choose another"):
         mwp(built, 255 * images(1, 64), CLASSES[:1], at("blocks.0"))
 

@@ -10,6 +10,7 @@ import stages.download
 from pipeline.download.archives import DISTRIBUTIONS
 from pipeline.errors import InputError
 from stages.download import download
+from tests.parameters import changed
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -63,7 +64,8 @@ def test_a_corrupt_archive_leaves_the_older_data(embedded, params):
     with pytest.raises(InputError, match="data/cutouts/cutouts.zip: sha256 is "):
         download(chosen)
     assert raw() == {"cutouts", "cutouts/manifest.json"}
-    assert {path.name for path in Path("data").iterdir()} == {"cutouts", "raw"}
+    kept = {"cutouts", "raw", "files", "seen.json", "outside.txt"}
+    assert {path.name for path in Path("data").iterdir()} == kept
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"\xff\xfe"])
@@ -104,10 +106,11 @@ def test_the_inventory_is_the_same_elsewhere_and_changes_with_a_file(
         return Path("data/raw/voc2007.json").read_text()
 
     first = inventory()
-    shutil.copytree(tiny_voc, tmp_path / "moved")
+    shutil.copytree(tiny_voc, tmp_path / "moved", copy_function=shutil.copyfile)
     monkeypatch.setenv("VOC_ROOT", str(tmp_path / "moved"))
     assert inventory() == first
-    (tmp_path / "moved/VOCdevkit/VOC2007/JPEGImages/000001.jpg").write_bytes(b"")
+    picture = tmp_path / "moved/VOCdevkit/VOC2007/JPEGImages/000001.jpg"
+    picture.write_bytes(bytes(picture.stat().st_size))
     assert inventory() != first
 
 
@@ -124,9 +127,77 @@ def test_without_a_root_the_data_set_is_downloaded(photographs, tiny_voc, tmp_pa
     given = Path("data/raw/voc2007.json").read_text()
     assert called == []
     monkeypatch.delenv("VOC_ROOT")
+    Path("data/seen.json").unlink()
     download(photographs)
     assert called == [(DISTRIBUTIONS["voc2007"], tmp_path / "big disk/voc2007")]
     assert Path("data/raw/voc2007.json").read_text() == given
+
+
+def test_a_download_that_was_deleted_after_packing_is_not_fetched_again(
+    photographs, tiny_voc, monkeypatch, capsys
+):
+    fetched = []
+
+    def provide(distribution, root):
+        fetched.append(distribution.name)
+        shutil.copytree(tiny_voc, root)
+
+    monkeypatch.setattr(stages.download, "provide", provide)
+    monkeypatch.delenv("VOC_ROOT")
+    download(photographs)
+    given = Path("data/raw/voc2007.json").read_text()
+    shutil.rmtree("data/downloads")
+    download(photographs)
+    assert Path("data/raw/voc2007.json").read_text() == given
+    assert fetched == ["voc2007"]
+    assert "data/downloads/voc2007: not there any more; what was packed" in capsys.readouterr().err
+
+
+def test_weights_of_another_content_are_noticed_and_a_copy_is_not(embedded, params):
+    weights, record = Path("mine.safetensors"), Path("data/files/pretrain.file.json")
+    chosen = changed(using(params, multi="cutouts", single="cutouts"), pretrain__source="file")
+    chosen = changed(chosen, pretrain__file=str(weights))
+
+    def recorded():
+        download(chosen)
+        return record.read_text()
+
+    weights.write_bytes(b"one")
+    first = recorded()
+    shutil.copyfile(weights, "copy")
+    Path("copy").replace(weights)
+    assert recorded() == first
+    weights.write_bytes(b"two")
+    assert recorded() != first
+    assert Path("data/outside.txt").read_text() == "pretrain.file\n"
+
+
+def test_weights_that_are_missing_are_told_before_anything_is_done(embedded, params):
+    chosen = changed(params, pretrain__source="file", pretrain__file="mine.safetensors")
+    with pytest.raises(InputError, match=r"pretrain\.file: mine.safetensors not found; correct"):
+        download(chosen)
+    assert not Path("data/raw").exists()
+
+
+def test_without_anything_outside_there_is_nothing_to_look_at_again(embedded, params):
+    download(using(params, multi="cutouts", single="cutouts"))
+    assert Path("data/outside.txt").read_bytes() == b""
+    assert json.loads(Path("data/seen.json").read_text()) == {}
+    assert json.loads(Path("data/files/pretrain.file.json").read_text()) == {}
+
+
+def test_what_is_outside_is_listed(photographs):
+    download(photographs)
+    assert Path("data/outside.txt").read_text() == "cub\nvoc2007\n"
+
+
+def test_a_damaged_record_of_what_was_seen_is_made_anew(photographs):
+    download(photographs)
+    seen = Path("data/seen.json")
+    first = seen.read_bytes()
+    seen.write_bytes(first[:20])
+    download(photographs)
+    assert seen.read_bytes() == first
 
 
 def test_a_user_who_must_bring_the_data_learns_the_variable(photographs):

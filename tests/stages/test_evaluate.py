@@ -165,3 +165,17 @@ def test_weights_of_another_network_are_refused(network, quick):
 def test_an_unknown_network_is_refused(workspace, quick):
     with pytest.raises(InputError, match="model 'cam' is none of cam_multi"):
         evaluate(quick, "cam")
+
+
+@pytest.mark.parametrize("model", ["cam_multi", "spn_multi"])
+def test_further_input_sizes_leave_all_figures_but_the_oracle_of_corloc(network, quick, model):
+    network(model)
+    evaluate(quick, model)
+    one = scores_of(model)
+    evaluate(changed(quick, evaluate__scales=[0.5, 1.0, 2.5]), model)
+    more = scores_of(model)
+    assert [len(each.further_maps) for each in predictions(model, "train", "test")] == [
+        *[2] * 10,
+        *[0] * 4,
+    ]
+    assert {name for name in one if one[name] != more[name]} <= {"cor_loc_oracle"}

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stages.propose import METHODS
 
 from pipeline.datasets.packing import pack
 from pipeline.errors import InputError
-from pipeline.methods.bases.proposals import Proposals, write_proposals
+from pipeline.packed.proposals import Proposals, write_proposals
 from pipeline.packed.record import SPLITS, Dataset, Split
 from pipeline.packed.store import PackedSplit
 from stages.evaluate_proposals import BACKBONES, evaluate_proposals
-from stages.propose import METHODS
 from tests.coloured_boxes import COLOURS, coloured_box
 from tests.parameters import changed
 

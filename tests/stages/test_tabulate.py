@@ -12,8 +12,11 @@ from PIL import Image
 from pipeline.datasets.packing import pack
 from pipeline.errors import InputError
 from pipeline.evaluation.localization.predictions import Prediction, write_predictions
+from pipeline.methods.registry import models
 from pipeline.packed.record import Dataset, Record, Split
-from pipeline.reporting.catalogue import FURTHER, MODELS, TABLES
+from pipeline.reporting.catalogue import TABLES
+from pipeline.reporting.metrics_json import HEADLINES
+from pipeline.reporting.readme import END, START
 from stages.paths import REPORTS, history_file, predictions_file, scores_file, split_folder
 from stages.tabulate import tabulate
 from tests.reporting.conftest import invented_differences
@@ -22,7 +25,7 @@ REPOSITORY = Path(__file__).parents[2]
 SCORES = json.loads((REPOSITORY / "tests/reporting/scores.json").read_text())
 IDS = ("a", "b", "c")
 PER_CLASS = "tables/per-class.csv"
-FURTHER_SCORES = {"has": SCORES["has"], "saliency_multi": {"mwp_multi": SCORES["mwp_multi"]}}
+SALIENCY = {"saliency_multi": "mwp_multi", "saliency_single": "mwp_single"}
 
 
 def record(name):
@@ -51,7 +54,7 @@ def put(path, text):
 
 
 @pytest.fixture(autouse=True)
-def data(tmp_path, monkeypatch):
+def data(tmp_path, monkeypatch, params):
     """What `evaluate` and the stages before it leave, for three grey pictures."""
     monkeypatch.chdir(tmp_path)
     for track in ("multi", "single"):
@@ -59,13 +62,22 @@ def data(tmp_path, monkeypatch):
             track, track, ("bird", "fish"), {"test": Split(partial(map, record), IDS)}
         )
         pack(dataset, split_folder(track, "test").parent, origin="", workers=1)
-    for name in FURTHER:
-        put(scores_file(name), json.dumps(FURTHER_SCORES.get(name, {})))
-    put(scores_file("twins"), json.dumps(invented_differences(SCORES)))
-    for model in MODELS:
-        put(scores_file(model), json.dumps(SCORES[model]))
-        put(history_file(model), "epoch,loss\n1,0.7\n2,0.5\n")
-        write_predictions(predictions_file(model), (prediction(name, model) for name in IDS))
+    for name, model in SALIENCY.items():
+        put(scores_file(name), json.dumps({model: SCORES[model]}))
+    compared = {"differences": invented_differences(SCORES), "ranking": {}}
+    put(scores_file("compare"), json.dumps(compared))
+    for model in models(params):
+        write_model(model.name)
+
+
+def write_model(name):
+    put(scores_file(name), json.dumps(SCORES[name]))
+    put(history_file(name), "epoch,loss\n1,0.7\n2,0.5\n")
+    write_predictions(predictions_file(name), (prediction(each, name) for each in IDS))
+
+
+def with_lists(params, **lists):
+    return params.model_copy(update=lists)
 
 
 def reports():
@@ -78,17 +90,57 @@ def test_reports_are_complete_and_byte_identical_twice(params):
     tabulate(params)
     assert reports() == first
     tables = {f"tables/{table.id}.{end}" for table in TABLES for end in ("csv", "md")}
-    figures = {f"figures/{name}.png" for name in ("multi", "single", "history")}
+    figures = {f"figures/{name}.webp" for name in ("multi", "single", "history")}
     others = {"metrics.json", "index.html", PER_CLASS, "tables/twins.csv", "tables/twins.md"}
     assert set(first) == others | tables | figures
 
 
-def test_methods_that_are_switched_on_stand_in_the_tables(params):
-    tabulate(params)
+def test_methods_that_are_listed_stand_in_the_tables(params):
+    write_model("has")
+    tabulate(with_lists(params, methods=["has"]))
     pointing = (REPORTS / "tables/spn-2.md").read_text()
     assert "| MWP | " in pointing.split("## Published")[0]
     assert "| Grad | " not in pointing.split("## Published")[0]
     assert "| HaS | " in (REPORTS / "tables/spg-4.md").read_text()
+    assert "has_table4_gt_known_error" in json.loads((REPORTS / "metrics.json").read_text())
+
+
+def test_what_a_method_left_is_ignored_once_it_is_off_the_list(params):
+    tabulate(params)
+    before = reports()
+    write_model("has")
+    put(scores_file("acol"), "damaged")
+    tabulate(params)
+    assert reports() == before
+
+
+def test_a_track_without_saliency_methods_needs_no_scores_of_them(params):
+    scores_file("saliency_single").unlink()
+    tracks = params.saliency.model_copy(update={"tracks": ["multi"]})
+    tabulate(with_lists(params, saliency=tracks))
+    assert "| MWP | " not in (REPORTS / "tables/spg-4.md").read_text().split("## Published")[0]
+
+
+def test_other_rankings_come_from_the_comparison(params):
+    ranking = {"spg+resnet50": SCORES["spg+resnet50"]}
+    compared = {"differences": invented_differences(SCORES), "ranking": ranking}
+    put(scores_file("compare"), json.dumps(compared))
+    tabulate(params)
+    assert "| SPG, ranked by ResNet-50 | " in (REPORTS / "tables/spg-3.md").read_text()
+
+
+def test_metrics_are_flat_headlines(params):
+    tabulate(params)
+    metrics = json.loads((REPORTS / "metrics.json").read_text())
+    assert set(metrics) == set(HEADLINES)
+    assert all(isinstance(value, float) for value in metrics.values())
+
+
+def test_the_results_go_into_the_readme(params):
+    put(Path("README.md"), f"{START}\n{END}\n")
+    tabulate(params)
+    row = "| SPG 4 | GT-known error ↓ | SPG-plain 42.3 | SPG 37.9 |"
+    assert row in Path("README.md").read_text()
 
 
 def test_the_values_of_each_class_have_a_file_of_their_own(params):
@@ -102,7 +154,7 @@ def test_the_values_of_each_class_have_a_file_of_their_own(params):
     ("missing", "stage"),
     [
         (scores_file("spg"), "evaluate"),
-        (scores_file("twins"), "evaluate"),
+        (scores_file("compare"), "evaluate"),
         (predictions_file("spn_multi"), "evaluate"),
         (split_folder("single", "test") / "index.json", "preprocess"),
         (history_file("cam_multi"), "train"),

@@ -7,16 +7,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pipeline.packed.pictures import Window, to_tensor, warp
+from pipeline.packed.pictures import ClassTargets, Window, target_of, to_tensor, warp
 from pipeline.packed.store import PackedSplit
-from pipeline.training import batches
-from pipeline.training.batches import (
-    AugmentedImages,
-    ClassTargets,
-    ShuffledKeys,
-    target_of,
-    training_batches,
-)
+from pipeline.training.batches import AugmentedImages, ShuffledKeys, training_batches
 from tests.parameters import changed
 
 
@@ -206,7 +199,7 @@ def numbered(index, record, window):
 
 
 def test_targets_may_be_named_tuples_of_tensors(quick, split, monkeypatch):
-    monkeypatch.setattr(batches, "loaders", lambda: 0)
+    monkeypatch.setattr("pipeline.packed.loading.workers", lambda **_: 0)
     loader, keys = training_batches(split, quick.input, 7, 4, numbered)
     keys.epoch = 3
     found = [targets for _, targets in loader]
@@ -217,7 +210,7 @@ def test_targets_may_be_named_tuples_of_tensors(quick, split, monkeypatch):
 @pytest.mark.parametrize("track", ["single", "multi"])
 def test_batches_are_the_same_from_any_number_of_workers(quick, packed, monkeypatch, track):
     def epoch_1(workers):
-        monkeypatch.setattr(batches, "loaders", lambda: workers)
+        monkeypatch.setattr("pipeline.packed.loading.workers", lambda **_: workers)
         split = PackedSplit(packed / track / "train")
         loader, keys = training_batches(split, quick.input, 7, 4, ClassTargets(split))
         keys.epoch = 1

@@ -1,17 +1,22 @@
+"""A method becomes the folder of a trained model, however often it is cut off."""
+
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
+import pipeline.training.fit
 from pipeline.errors import InputError
-from pipeline.methods.bases.cam import ClassActivationNetwork
-from pipeline.methods.spg.network import SelfProducedGuidance
-from pipeline.methods.spg.objective import SelfProducedGuidanceObjective
-from pipeline.methods.spn.network import SoftProposalNetwork
+from pipeline.methods.bases import cam
 from pipeline.models.losses import Classification
+from pipeline.packed.store import PackedSplit
 from pipeline.training.fit import fit
 from tests.parameters import changed
+
+FILES = ["history.csv", "weights.safetensors"]
 
 
 class Killed(Exception):
@@ -31,117 +36,178 @@ class KilledInEpoch(nn.Module):
         return Classification(self.network)(images, targets, epoch)
 
 
-@pytest.fixture
-def trained(quick, packed, backbone_file, tmp_path):
-    """Fit a network on the single-label track; return the folder of its files."""
+@pytest.fixture(scope="session")
+def fitted(quick, packed_once, backbone_file):
+    """Fit CAM, or another method, on the single-label track into `folder`; return that."""
 
-    def make(folder, params=quick, kind=ClassActivationNetwork, killed=None):
-        def objective(backbone, classes):
-            network = kind(backbone, classes, params.spn)
-            return Classification(network) if killed is None else KilledInEpoch(network, killed)
-
-        out = tmp_path / folder
-        fit(
-            objective,
-            params,
-            params.spn,
-            params.spn.train_multi,
-            split=packed / "single" / "train",
-            backbone=backbone_file,
-            weights=out / "net.safetensors",
-            history=out / "net.csv",
-            scratch=tmp_path / f"{folder}-scratch",
-        )
-        return out
+    def make(folder, params=quick, method=cam.METHOD, data=packed_once / "single"):
+        files = {"data": data, "backbone": backbone_file, "folder": folder}
+        fit(method, params, "single", **files, scratch=folder.parent / "scratch")
+        return folder
 
     return make
 
 
+@pytest.fixture(scope="session")
+def whole(fitted, tmp_path_factory):
+    """A training from beginning to end."""
+    return fitted(tmp_path_factory.mktemp("whole") / "net")
+
+
+def killed(method, epoch=1):
+    return replace(method, objective=lambda network, params: KilledInEpoch(network, epoch))
+
+
 def bytes_of(folder):
-    return [(folder / name).read_bytes() for name in ("net.safetensors", "net.csv")]
+    return [(folder / name).read_bytes() for name in FILES]
 
 
-def test_the_same_training_gives_the_same_bytes(trained):
-    assert bytes_of(trained("one")) == bytes_of(trained("two"))
-
-
-def test_weights_and_history_are_written_and_nothing_else(trained, tmp_path):
-    folder = trained("one")
-    assert sorted(path.name for path in folder.iterdir()) == ["net.csv", "net.safetensors"]
-    history = pd.read_csv(folder / "net.csv")
+def test_weights_and_history_are_written_and_nothing_else(whole):
+    assert sorted(path.name for path in whole.iterdir()) == FILES
+    history = pd.read_csv(whole / "history.csv")
     assert list(history.columns) == ["epoch", "loss", "classification"]
     assert history["epoch"].tolist() == [1, 2]
-    assert not [path for path in (tmp_path / "one-scratch").iterdir() if path.is_dir()]
+    assert not [path for path in (whole.parent / "scratch").iterdir() if path.is_dir()]
 
 
-def test_an_interrupted_training_resumes_to_the_same_bytes(trained, tmp_path):
+def test_an_interrupted_training_resumes_to_the_same_bytes(fitted, whole, tmp_path):
+    folder = tmp_path / "net"
     with pytest.raises(Killed):
-        trained("broken", killed=1)
-    assert not (tmp_path / "broken").exists()
-    resumed = bytes_of(trained("broken"))
-    assert resumed == bytes_of(trained("whole"))
+        fitted(folder, method=killed(cam.METHOD))
+    assert not folder.exists()
+    assert bytes_of(fitted(folder)) == bytes_of(whole)
+
+
+def test_a_failed_training_keeps_the_older_model(fitted, tmp_path):
+    folder = tmp_path / "net"
+    folder.mkdir()
+    (folder / "weights.safetensors").write_bytes(b"older")
+    with pytest.raises(Killed):
+        fitted(folder, method=killed(cam.METHOD, epoch=0))
+    assert (folder / "weights.safetensors").read_bytes() == b"older"
+    assert [path.name for path in folder.iterdir()] == ["weights.safetensors"]
+
+
+@pytest.fixture
+def checkpoints_of(fitted, tmp_path, monkeypatch):
+    """Return the folder that a training, given as to `fitted`, would resume from."""
+    seen = []
+
+    def train(module, split, images, params, seed, checkpoints, targets):
+        seen.append(checkpoints.folder)
+        raise Killed
+
+    def ask(**chosen):
+        with pytest.raises(Killed):
+            fitted(tmp_path / "net", **chosen)
+        return seen.pop()
+
+    monkeypatch.setattr(pipeline.training.fit, "train", train)
+    return ask
 
 
 @pytest.mark.parametrize(
-    "change", [{"spn__train_multi__learning_rate": 0.001}, {"seed": 5}, {"input__flip": False}]
+    "change",
+    [
+        {"seed": 5},
+        {"input__flip": False},
+        {"backbone__frozen_stages": 1},
+        {"spn__channels": 8},
+        {"spn__train_single__learning_rate": 0.001},
+    ],
 )
-def test_a_changed_parameter_starts_afresh(trained, quick, change):
-    with pytest.raises(Killed):
-        trained("broken", killed=1)
-    other = changed(quick, **change)
-    assert bytes_of(trained("broken", other)) == bytes_of(trained("whole", other))
-    assert bytes_of(trained("broken", other)) != bytes_of(trained("unchanged"))
+def test_a_changed_parameter_starts_afresh(checkpoints_of, quick, change):
+    assert checkpoints_of(params=changed(quick, **change)) != checkpoints_of()
 
 
-def test_training_starts_from_the_backbones_first_weights(trained, quick, backbone_file):
-    frozen = changed(quick, backbone__frozen_stages=5)
-    stored, learnt = load_file(backbone_file), load_file(trained("one", frozen) / "net.safetensors")
+def test_what_does_not_decide_the_training_lets_it_go_on(checkpoints_of, quick):
+    other = changed(quick, evaluate__batch_size=3, spg__delta_h=0.8, methods=["has"])
+    assert checkpoints_of(params=other) == checkpoints_of()
+
+
+def test_other_images_start_afresh(checkpoints_of, packed_once):
+    assert checkpoints_of(data=packed_once / "multi") != checkpoints_of()
+
+
+def test_training_starts_from_the_backbones_first_weights(fitted, quick, backbone_file, tmp_path):
+    frozen = changed(quick, backbone__frozen_stages=5, spn__train_single__epochs=1)
+    folder = fitted(tmp_path / "net", frozen)
+    stored, learnt = load_file(backbone_file), load_file(folder / "weights.safetensors")
     prefix = "backbone.network."
     kept = {n.removeprefix(prefix): v for n, v in learnt.items() if n.startswith(prefix)}
     assert kept and all(torch.equal(value, stored[name]) for name, value in kept.items())
 
 
-def test_twins_differ_by_their_training_alone(trained, quick):
-    start = changed(
-        quick, spn__train_multi__learning_rate=1e-30, spn__train_multi__added_learning_rate=1e-30
-    )
-    cam = load_file(trained("cam", start) / "net.safetensors")
-    spn = load_file(trained("spn", start, SoftProposalNetwork) / "net.safetensors")
-    assert cam.keys() == spn.keys()
-    for name in (name for name in cam if name.endswith(("weight", "bias"))):
-        torch.testing.assert_close(cam[name], spn[name], rtol=0, atol=1e-12)
+class Noted:
+    """A `prepare` that writes a file and counts its calls."""
+
+    def __init__(self):
+        self.calls, self.fault = 0, None
+
+    def __call__(self, folder, splits, params):
+        self.calls += 1
+        sizes = "".join(f"{name} {len(split)}\n" for name, split in splits.items())
+        (folder / "sizes.txt").write_text(sizes)
+        if self.fault:
+            raise self.fault
 
 
-def test_guidance_terms_join_the_history_after_the_warm_up(quick, packed, backbone_file, tmp_path):
-    def objective(backbone, classes):
-        network = SelfProducedGuidance(backbone, classes, quick.spg)
-        return SelfProducedGuidanceObjective(network, quick.spg)
-
-    files = {"split": packed / "single" / "train", "backbone": backbone_file}
-    outs = {"weights": tmp_path / "spg.safetensors", "history": tmp_path / "spg.csv"}
-    fit(objective, quick, quick.spg, quick.spg.train, **files, **outs, scratch=tmp_path / "scratch")
-    history = pd.read_csv(tmp_path / "spg.csv")
-    assert list(history.columns) == ["epoch", "loss", "classification", "b2", "b1", "c"]
-    assert history[["b2", "b1", "c"]].isna().all(axis=1).tolist() == [True, False]
+@pytest.fixture
+def prepare():
+    return Noted()
 
 
-@pytest.mark.parametrize(("missing", "stage"), [("split", "preprocess"), ("backbone", "pretrain")])
+def test_what_a_method_prepares_stands_beside_its_weights(fitted, quick, prepare, tmp_path):
+    read = []
+
+    def targets(split, folder, params):
+        read.append((folder / "sizes.txt").read_text())
+        return cam.METHOD.targets(split, folder, params)
+
+    method = replace(cam.METHOD, prepare=prepare, targets=targets)
+    folder = fitted(tmp_path / "net", changed(quick, spn__train_single__epochs=1), method)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "sizes.txt"])
+    assert read == ["train 10\nval 4\ntest 4\n"] == [(folder / "sizes.txt").read_text()]
+
+
+def test_it_is_prepared_once_though_the_training_is_cut_off(fitted, whole, prepare, tmp_path):
+    method, folder = replace(cam.METHOD, prepare=prepare), tmp_path / "net"
+    with pytest.raises(Killed):
+        fitted(folder, method=killed(method))
+    assert bytes_of(fitted(folder, method=method)) == bytes_of(whole)
+    assert prepare.calls == 1
+
+
+def test_half_of_what_is_prepared_is_never_used(fitted, checkpoints_of, prepare, tmp_path):
+    method = replace(cam.METHOD, prepare=prepare)
+    prepare.fault = Killed()
+    with pytest.raises(Killed):
+        fitted(tmp_path / "net", method=method)
+    prepare.fault = None
+    resumed = checkpoints_of(method=method)
+    assert prepare.calls == 2
+    assert sorted(path.name for path in (resumed / "prepared").iterdir()) == ["sizes.txt"]
+
+
+def test_other_test_images_are_prepared_for_anew(checkpoints_of, prepare, packed):
+    method, data = replace(cam.METHOD, prepare=prepare), packed / "single"
+    before = PackedSplit(data / "train").digest
+    first = checkpoints_of(method=method, data=data)
+    (data / "val").rename(data / "once val")
+    (data / "test").rename(data / "val")
+    (data / "once val").rename(data / "test")
+    assert PackedSplit(data / "train").digest == before
+    assert checkpoints_of(method=method, data=data) != first
+    assert prepare.calls == 2
+
+
+@pytest.mark.parametrize(("missing", "stage"), [("data", "preprocess"), ("backbone", "pretrain")])
 def test_a_missing_input_names_the_stage_to_run(
-    quick, packed, backbone_file, tmp_path, missing, stage
+    quick, packed_once, backbone_file, tmp_path, missing, stage
 ):
-    files = {"split": packed / "single" / "train", "backbone": backbone_file}
+    files = {"data": packed_once / "single", "backbone": backbone_file}
     files[missing] = tmp_path / "gone"
-    outs = {"weights": tmp_path / "out/net.safetensors", "history": tmp_path / "out/net.csv"}
+    out = {"folder": tmp_path / "net", "scratch": tmp_path / "scratch"}
     with pytest.raises(InputError, match=f"gone.*: not found; run `dvc repro {stage}`"):
-        fit(
-            lambda backbone, classes: Classification(
-                ClassActivationNetwork(backbone, classes, quick.spn)
-            ),
-            quick,
-            quick.spn,
-            quick.spn.train_multi,
-            **files,
-            **outs,
-            scratch=tmp_path / "scratch",
-        )
-    assert not (tmp_path / "out").exists()
+        fit(cam.METHOD, quick, "single", **files, **out)
+    assert list(tmp_path.iterdir()) == []

@@ -9,8 +9,9 @@ from pipeline.errors import InputError
 from pipeline.methods.bases.cam import ClassActivationNetwork
 from pipeline.models.backbones import Backbone
 from pipeline.models.losses import Classification
+from pipeline.packed.pictures import ClassTargets
 from pipeline.packed.store import PackedSplit
-from pipeline.training import batches, loop
+from pipeline.training import loop
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import NonFiniteLoss, learning_rates, train
 from tests.parameters import changed
@@ -61,8 +62,9 @@ def run(slow, packed, tmp_path):
 
     def make(objective, folder="scratch"):
         split = PackedSplit(packed / "single" / "train")
-        checkpoints = Checkpoints(tmp_path / folder)
-        return train(objective, split, slow.input, slow.spn.train_multi, slow.seed, checkpoints)
+        checkpoints, targets = Checkpoints(tmp_path / folder), ClassTargets(split)
+        schedule = slow.spn.train_multi
+        return train(objective, split, slow.input, schedule, slow.seed, checkpoints, targets)
 
     return make
 
@@ -101,16 +103,16 @@ def test_the_loss_falls(slow, packed, tmp_path):
     torch.manual_seed(0)
     network = ClassActivationNetwork(Backbone(chosen.backbone), 3, chosen.spn)
     split = PackedSplit(packed / "single" / "train")
-    checkpoints = Checkpoints(tmp_path / "scratch")
-    objective = Classification(network)
-    history = train(objective, split, chosen.input, chosen.spn.train_multi, 0, checkpoints)
+    checkpoints, targets = Checkpoints(tmp_path / "scratch"), ClassTargets(split)
+    objective, schedule = Classification(network), chosen.spn.train_multi
+    history = train(objective, split, chosen.input, schedule, 0, checkpoints, targets)
     assert history[-1]["loss"] < 0.5 * history[0]["loss"]
 
 
 def test_the_same_seed_gives_the_same_weights_from_any_number_of_workers(run, network, monkeypatch):
     one, other = fresh(network), fresh(network)
     for workers, copied in ((0, one), (2, other)):
-        monkeypatch.setattr(batches, "loaders", lambda n=workers: n)
+        monkeypatch.setattr("pipeline.packed.loading.workers", lambda n=workers, **_: n)
         run(Classification(copied), f"scratch-{workers}")
     assert same_weights(one, other)
     assert not same_weights(one, network)
@@ -251,8 +253,9 @@ def test_frozen_stages_do_not_move_in_training(slow, packed, tmp_path):
     network = ClassActivationNetwork(Backbone(chosen.backbone), 3, chosen.spn)
     before = fresh(network).backbone.network.state_dict()
     split = PackedSplit(packed / "single" / "train")
-    checkpoints = Checkpoints(tmp_path / "scratch")
-    train(Classification(network), split, chosen.input, chosen.spn.train_multi, 0, checkpoints)
+    checkpoints, targets = Checkpoints(tmp_path / "scratch"), ClassTargets(split)
+    objective, schedule = Classification(network), chosen.spn.train_multi
+    train(objective, split, chosen.input, schedule, 0, checkpoints, targets)
     after = network.backbone.network.state_dict()
     still = {name for name, value in before.items() if torch.equal(value, after[name])}
     leading = {n for n in before if n.startswith(("conv_stem", "bn1", "blocks.0", "blocks.1"))}

@@ -13,8 +13,7 @@ from pipeline.evaluation.localization.component_tree import (
     strongest_nodes,
 )
 from pipeline.evaluation.localization.maps import finite_map, reached_thresholds
-
-Boxes = NDArray[np.float32]
+from pipeline.packed.record import Boxes
 
 LEVELS = 256
 """Number of thresholds of an 8-bit map."""

@@ -6,14 +6,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.utils.data import DataLoader
 
 from pipeline.errors import InputError
-from pipeline.evaluation.localization.inference import WholeImages, crop_probabilities, own_scores
+from pipeline.evaluation.localization.inference import crop_probabilities, own_scores
 from pipeline.evaluation.localization.predictions import Prediction
+from pipeline.models.device import compute_device
+from pipeline.packed.loading import loader
+from pipeline.packed.pictures import WholeImages
 from pipeline.packed.store import PackedSplit
 from pipeline.params import EvaluateParams, InputParams
-from pipeline.processes import loaders
 
 
 @torch.inference_mode()
@@ -30,11 +31,11 @@ def classify(
     Raises:
         InputError: a probability is not finite; names the image.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = compute_device()
     network = network.eval().to(device)
     side = params.size + params.margin if protocol.ten_crop else params.size
     records = iter(split)
-    for loaded in DataLoader(WholeImages(split, side), protocol.batch_size, num_workers=loaders()):
+    for loaded in loader(WholeImages(split, side), protocol.batch_size):
         images = loaded.to(device)
         if protocol.ten_crop:
             scores = crop_probabilities(network, images, params.size)

@@ -8,35 +8,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, StackDataset
+from torch.utils.data import StackDataset
 
 from pipeline.errors import InputError
 from pipeline.evaluation.localization.predictions import Prediction
+from pipeline.models.device import compute_device
 from pipeline.models.interface import Localization, Localizer
-from pipeline.packed.pictures import to_tensor, warp
+from pipeline.packed.loading import loader
+from pipeline.packed.pictures import WholeImages
 from pipeline.packed.record import Record
 from pipeline.packed.store import PackedSplit
 from pipeline.params import EvaluateParams, InputParams
-from pipeline.processes import loaders
 
 RANKED = 5
 """On the single-label track maps are kept for the true class and this many top ones."""
 
 CROPS = 10
 """Views of an image that its class scores are averaged over: five crops, and each mirrored."""
-
-
-class WholeImages(Dataset[Tensor]):
-    """Each image warped to the network's input, (3, S, S) uint8."""
-
-    def __init__(self, split: PackedSplit, size: int) -> None:
-        self.split, self.size = split, size
-
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return to_tensor(warp(self.split[index].image, self.size))
 
 
 def ten_crops(images: Tensor, size: int) -> Tensor:
@@ -56,27 +44,37 @@ def predict(
     Maps come from the whole image. On the single-label track scores are softmax probabilities,
     with `ten_crop` their mean over ten crops (SPG Sec. 3.3), and maps are kept for the label and
     the top classes; on the multi-label track scores are logits and maps are kept for all classes
-    of test images, and for the labels of others, which is what CorLoc needs.
+    of test images, and for the labels of others, which is what CorLoc needs. These others have
+    maps at the further input sizes of `scales` too, which CorLoc's oracle needs.
 
     Raises:
         InputError: a score or map is not finite; names the image.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = compute_device()
     network = network.eval().to(device)
     localizer = cast(Localizer, network)
     many = protocol.ten_crop and split.task == "single"
-    sizes = (params.size, params.size + params.margin) if many else (params.size,)
-    # One loader for both sizes. Crops are cut on the device: they would take eight times the memory
+    others = [params.size + params.margin] if many else further_sizes(split, params, protocol)
+    # One loader for all sizes. Crops are cut on the device: they would take eight times the memory
     # on their way from the processes that decode.
-    images = StackDataset(*(WholeImages(split, size) for size in sizes))
+    images = StackDataset(*(WholeImages(split, size) for size in (params.size, *others)))
     records = iter(split)
-    for whole, *larger in DataLoader(images, protocol.batch_size, num_workers=loaders()):
-        found = localizer.localize(whole.to(device))
+    for whole, *larger in loader(images, protocol.batch_size):
+        found, further = localizer.localize(whole.to(device)), []
         if many:
             scores = crop_probabilities(network, larger[0].to(device), params.size)
         else:
             scores = own_scores(found.logits, split.task)
-        yield from _predictions(list(islice(records, len(whole))), split, scores, found)
+            further = [localizer.localize(size.to(device)).response_maps for size in larger]
+        chosen = list(islice(records, len(whole)))
+        yield from _predictions(chosen, split, scores, found, further)
+
+
+def further_sizes(split: PackedSplit, params: InputParams, protocol: EvaluateParams) -> list[int]:
+    """Return the input sizes, px, that images of a split are seen at besides the first."""
+    if split.task == "single" or split.split == "test":
+        return []
+    return [round(scale * params.size) for scale in protocol.scales if scale != 1]
 
 
 def own_scores(logits: Tensor, task: str) -> Tensor:
@@ -98,15 +96,26 @@ def crop_probabilities(network: nn.Module, images: Tensor, size: int) -> Tensor:
 
 
 def _predictions(
-    records: list[Record], split: PackedSplit, scores: Tensor, found: Localization
+    records: list[Record],
+    split: PackedSplit,
+    scores: Tensor,
+    found: Localization,
+    further: list[Tensor],
 ) -> Iterator[Prediction]:
-    """Yield the predictions of a batch, which leaves the device in one piece."""
+    """Yield the predictions of a batch, which leaves the device in one piece.
+
+    `further` are response maps (B, C, h, w) at other input sizes.
+    """
     kept = _kept_classes(records, scores, split)
     counts = [len(classes) for classes in kept]
     rows = torch.arange(len(kept)).repeat_interleave(torch.tensor(counts))
     classes = torch.tensor(list(chain(*kept)), dtype=torch.long)
-    chosen = found.response_maps[rows.to(scores.device), classes.to(scores.device)]
-    maps = np.split(_array(chosen), np.cumsum(counts)[:-1])
+    every = [
+        np.split(
+            _array(maps[rows.to(maps.device), classes.to(maps.device)]), np.cumsum(counts)[:-1]
+        )
+        for maps in (found.response_maps, *further)
+    ]
     values = _array(scores)
     proposals = None if found.proposal_maps is None else _array(found.proposal_maps)
     guidance = {name: _array(branch) for name, branch in found.guidance.items()}
@@ -116,11 +125,13 @@ def _predictions(
             split=split.split,
             scores=values[row],
             map_classes=np.array(kept[row], dtype=np.int64),
-            maps=maps[row],
+            maps=every[0][row],
             proposal_map=None if proposals is None else proposals[row],
             guidance={name: branch[row] for name, branch in guidance.items()},
+            further_maps=tuple(maps[row] for maps in every[1:]),
         )
-        if not (np.isfinite(prediction.scores).all() and np.isfinite(prediction.maps).all()):
+        values_of = (prediction.scores, prediction.maps, *prediction.further_maps)
+        if not all(np.isfinite(each).all() for each in values_of):
             raise InputError(
                 f"image {record.id} ({split.split}): the network gives values that are not finite; "
                 "its weights are damaged or diverged: train it again at lower learning rates"

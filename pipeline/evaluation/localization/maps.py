@@ -25,17 +25,17 @@ def finite_map(values: ArrayLike) -> Map:
     return _finite(np.asarray(values, dtype=np.float32))
 
 
-def resize_map(values: ArrayLike, height: int, width: int) -> Map:
+def resize_map(values: ArrayLike, height: int, width: int, *, align_corners: bool = False) -> Map:
     """Resize a (h, w) map bilinearly to float32 (height, width).
 
-    Pixel centres lie at half integers and the edge is clamped: torch's
-    `interpolate(mode="bilinear", align_corners=False)`. Raises InputError for a map that
-    `finite_map` refuses or a target side below 1 px.
+    As torch's `interpolate(mode="bilinear")`: pixel centres lie at half integers and the edge is
+    clamped, or with `align_corners` the centres of the corner pixels of both lie on each other.
+    Raises InputError for a map that `finite_map` refuses or a target side below 1 px.
     """
     source = np.ascontiguousarray(finite_map(values))
     if height < 1 or width < 1:
         raise InputError(f"cannot resize a map to {height} x {width} px: sides are at least 1 px")
-    resized: Map = _resize(source, height, width)
+    resized: Map = _resize(source, height, width, align_corners)
     return resized
 
 
@@ -95,15 +95,15 @@ def _finite(checked: NDArray[_Real]) -> NDArray[_Real]:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _resize(source: Map, height: int, width: int) -> Map:
+def _resize(source: Map, height: int, width: int, align_corners: bool) -> Map:
     # In float64, or rounding would give a constant map a contrast for `normalise` to amplify.
     # Columns first, while there are few rows.
-    left, right, share = _between(source.shape[1], width)
+    left, right, share = _between(source.shape[1], width, align_corners)
     wide = np.empty((source.shape[0], width))
     for y in range(source.shape[0]):
         for x in range(width):
             wide[y, x] = source[y, left[x]] * (1 - share[x]) + source[y, right[x]] * share[x]
-    upper, lower, share = _between(source.shape[0], height)
+    upper, lower, share = _between(source.shape[0], height, align_corners)
     resized = np.empty((height, width), np.float32)
     for y in range(height):
         # Whole rows at a time, which the compiler turns into vector instructions.
@@ -116,13 +116,16 @@ def _resize(source: Map, height: int, width: int) -> Map:
 
 @njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _between(
-    source: int, target: int
+    source: int, target: int, align_corners: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Return for each target pixel its two source pixels and the share of the second."""
     first, second = np.empty(target, np.int64), np.empty(target, np.int64)
     share = np.empty(target)
     for pixel in range(target):
-        position = min(max((pixel + 0.5) * source / target - 0.5, 0.0), source - 1.0)
+        if align_corners:  # A single pixel is the first corner.
+            position = pixel * (source - 1) / max(target - 1, 1)
+        else:
+            position = min(max((pixel + 0.5) * source / target - 0.5, 0.0), source - 1.0)
         first[pixel] = int(position)
         second[pixel] = min(first[pixel] + 1, source - 1)
         share[pixel] = position - first[pixel]

@@ -23,6 +23,7 @@ _SCHEMA = pa.schema(
         ("scores", pa.list_(pa.float32())),
         ("map_classes", pa.list_(pa.int32())),
         ("maps", pa.list_(_MAP)),
+        ("further_maps", pa.list_(pa.list_(_MAP))),
         ("proposal_map", _MAP),
         ("guidance", pa.map_(pa.string(), _MAP)),
     ]
@@ -44,6 +45,7 @@ class Prediction:
         maps: (k, h, w) response maps at the network's resolution, unbounded.
         proposal_map: (h, w) with sum 1, or None.
         guidance: (h, w) maps in [0, 1] by branch, SPG only.
+        further_maps: the same as `maps` of the image at other input sizes (`evaluate.scales`).
     """
 
     id: str
@@ -53,14 +55,18 @@ class Prediction:
     maps: Map
     proposal_map: Map | None = None
     guidance: dict[str, Map] = field(default_factory=dict)
+    further_maps: tuple[Map, ...] = ()
 
     def map_of(self, label: int) -> Map:
         """Return the response map (h, w) of class `label`; KeyError when it was not kept."""
+        return self.maps_of(label)[0]
+
+    def maps_of(self, label: int) -> list[Map]:
+        """Return the maps of a class at all input sizes, `map_of` first; KeyError as there."""
         found = np.flatnonzero(self.map_classes == label)
         if not len(found):
             raise KeyError(f"{self.id}: no response map of class {label}")
-        chosen: Map = self.maps[found[0]]
-        return chosen
+        return [maps[found[0]] for maps in (self.maps, *self.further_maps)]
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
@@ -104,6 +110,7 @@ def _row(prediction: Prediction) -> dict[str, Any]:
         "scores": prediction.scores.tolist(),
         "map_classes": prediction.map_classes.tolist(),
         "maps": [_pack(m) for m in prediction.maps],
+        "further_maps": [[_pack(m) for m in maps] for maps in prediction.further_maps],
         "proposal_map": None if prediction.proposal_map is None else _pack(prediction.proposal_map),
         "guidance": {name: _pack(m) for name, m in sorted(prediction.guidance.items())},
     }
@@ -120,13 +127,18 @@ def _unpack(packed: dict[str, Any]) -> Map:
     return np.frombuffer(packed["values"], np.dtype("<f4")).reshape(shape)
 
 
+def _stack(packed: list[dict[str, Any]]) -> Map:
+    return np.stack([_unpack(m) for m in packed]) if packed else _NO_MAPS
+
+
 def _prediction(row: dict[str, Any]) -> Prediction:
     return Prediction(
         id=row["id"],
         split=row["split"],
         scores=np.array(row["scores"], np.float32),
         map_classes=np.array(row["map_classes"], np.int64),
-        maps=np.stack([_unpack(m) for m in row["maps"]]) if row["maps"] else _NO_MAPS,
+        maps=_stack(row["maps"]),
         proposal_map=None if row["proposal_map"] is None else _unpack(row["proposal_map"]),
         guidance={name: _unpack(m) for name, m in row["guidance"]},
+        further_maps=tuple(map(_stack, row["further_maps"])),
     )

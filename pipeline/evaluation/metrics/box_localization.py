@@ -32,12 +32,12 @@ class LocalizationErrors(TypedDict):
     top_5_star: float
 
 
-def is_located(box_xyxy: ArrayLike, boxes_xyxy: ArrayLike) -> bool:
-    """Tell whether a predicted (4,) box has IoU >= 0.5 with any of (n, 4) boxes; False for none.
+def is_located(predicted_xyxy: ArrayLike, boxes_xyxy: ArrayLike) -> bool:
+    """Tell whether a predicted (4,) box, or any of (m, 4), has IoU >= 0.5 with any of (n, 4) boxes.
 
-    A box of no area overlaps nothing, itself included.
+    False where there are none. A box of no area overlaps nothing, itself included.
     """
-    return bool((iou_xyxy(np.asarray(box_xyxy)[None], boxes_xyxy) >= MIN_IOU).any())
+    return bool((iou_xyxy(np.atleast_2d(predicted_xyxy), boxes_xyxy) >= MIN_IOU).any())
 
 
 def cor_loc(
@@ -137,14 +137,22 @@ def max_box_acc(hits: ArrayLike, weights: ArrayLike | None = None) -> float:
 
 
 def max_box_acc_v2(best_ious: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Return MaxBoxAccV2, in percent: the mean of MaxBoxAcc with IoU 0.3, 0.5 and 0.7.
+    """Return MaxBoxAccV2, in percent: the mean of `max_box_acc_any` with IoU 0.3, 0.5 and 0.7.
+
+    Each IoU has its own best threshold (Choe et al., arXiv 2007.04178, and their wsolevaluation).
+    """
+    return float(np.mean([max_box_acc_any(best_ious, least, weights) for least in V2_MIN_IOUS]))
+
+
+def max_box_acc_any(
+    best_ious: ArrayLike, min_iou: float, weights: ArrayLike | None = None
+) -> float:
+    """Return MaxBoxAcc, in percent, with any component as the answer and right from `min_iou` on.
 
     `best_ious` (n, 256) from `best_component_ious`: all components above a threshold are answers
-    and the best of them counts. Each IoU has its own best threshold (Choe et al., arXiv 2007.04178,
-    and their wsolevaluation). `weights` and errors as for `max_box_acc`.
+    and the best of them counts, as in MaxBoxAccV2. `weights` and errors as for `max_box_acc`.
     """
-    ious = np.asarray(best_ious)
-    return float(np.mean([max_box_acc(ious >= least, weights) for least in V2_MIN_IOUS]))
+    return max_box_acc(np.asarray(best_ious) >= min_iou, weights)
 
 
 def _hits_array(hits: ArrayLike) -> NDArray[np.bool_]:

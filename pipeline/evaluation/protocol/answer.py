@@ -13,22 +13,30 @@ from pipeline.packed.record import Record
 
 
 class Answer:
-    """A prediction beside the record of its image; lives as long as the image is looked at."""
+    """A prediction beside the record of its image; lives as long as the image is looked at.
 
-    def __init__(self, prediction: Prediction, record: Record) -> None:
-        self.prediction, self.record = prediction, record
+    `align_corners` says how maps are resized (`input.align_corners`).
+    """
+
+    def __init__(self, prediction: Prediction, record: Record, align_corners: bool) -> None:
+        self.prediction, self.record, self._align_corners = prediction, record, align_corners
         self._points: dict[int, tuple[int, int]] = {}
 
     def at_image_size(self, values: Map) -> Map:
         """Resize a map (h, w) to the image; InputError names the image if it is not finite."""
         try:
-            return resize_map(values, self.record.height, self.record.width)
+            height, width = self.record.height, self.record.width
+            return resize_map(values, height, width, align_corners=self._align_corners)
         except InputError as error:
             raise InputError(f"image {self.record.id}: {error}") from None
 
     def response(self, label: int) -> Map:
         """Return the response map of a class at the image's size, (height, width)."""
         return self.at_image_size(self.prediction.map_of(label))
+
+    def responses(self, label: int) -> list[Map]:
+        """Return those of all input sizes, `response` first."""
+        return [self.at_image_size(values) for values in self.prediction.maps_of(label)]
 
     def point(self, label: int) -> tuple[int, int]:
         """Return the pixel (x, y) of the maximum of a class's map at the image's size."""
@@ -42,6 +50,6 @@ class Answer:
 
     @cached_property
     def difficult(self) -> NDArray[np.int64]:
-        """The image's classes of the difficult subset (SPN Table 2)."""
+        """The image's classes of the difficult subset by the rule of SPN Table 2."""
         record = self.record
         return difficult_pairs(record.boxes_xyxy, record.box_labels, record.width, record.height)

@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.errors import InputError
 from pipeline.evaluation.localization.boxes import box_array
 from pipeline.evaluation.metrics.object_energy import object_energy
-from pipeline.methods.bases.proposals import Proposals
+from pipeline.packed.proposals import Proposals
 from pipeline.packed.record import Record
 
-_AGAIN = "run `dvc repro -f --glob 'propose*'`"
+_AGAIN = "run `dvc repro -f --glob '*_method*'`"
 
 
 def energy_map(

@@ -11,7 +11,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation.metrics.bootstrap import Bootstrap, Estimate, Weights
 from pipeline.evaluation.protocol.answer import Answer
 from pipeline.evaluation.protocol.pairs import Pairs
-from pipeline.params import Params
+from pipeline.params import InputParams, Params
 
 Figures = dict[str, Any]
 """Numbers in percent, nested by name; NaN where undefined."""
@@ -48,7 +48,9 @@ class Judged(NamedTuple):
         return estimate(self.statistic, self.images, params) | self.fixed
 
 
-def measure(pairs: Pairs, measures: Sequence[Measure]) -> tuple[Statistic, int]:
+def measure(
+    pairs: Pairs, measures: Sequence[Measure], params: InputParams
+) -> tuple[Statistic, int]:
     """Return the figures of all measures and the number of images; one pass, in flat memory.
 
     Raises:
@@ -56,7 +58,7 @@ def measure(pairs: Pairs, measures: Sequence[Measure]) -> tuple[Statistic, int]:
     """
     images, boxes = 0, 0
     for prediction, record in pairs:
-        answer = Answer(prediction, record)
+        answer = Answer(prediction, record, params.align_corners)
         for each in measures:
             each.note(answer)
         images, boxes = images + 1, boxes + len(record.boxes_xyxy)

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.localization.boxes import Boxes, mean_threshold_box
+from pipeline.evaluation.localization.boxes import mean_threshold_box
+from pipeline.evaluation.localization.oracle import candidate_boxes
 from pipeline.evaluation.metrics.bootstrap import Weights
 from pipeline.evaluation.metrics.box_localization import cor_loc, is_located
 from pipeline.evaluation.metrics.classification import mean_average_precision
@@ -17,14 +18,17 @@ from pipeline.evaluation.metrics.pointing import (
     pointing_with_prediction,
 )
 from pipeline.evaluation.protocol.answer import Answer
+from pipeline.evaluation.protocol.difficult import Difficult, difficult_subset
 from pipeline.evaluation.protocol.estimates import Figures, Judged, Statistic, by_class, measure
-from pipeline.evaluation.protocol.object_energy import ObjectEnergy
+from pipeline.evaluation.protocol.object_energy import Control, ObjectEnergy
 from pipeline.evaluation.protocol.pairs import Pairs
-from pipeline.packed.record import Record
-from pipeline.params import EvaluateParams, Params
+from pipeline.packed.record import Boxes, Record
+from pipeline.params import EvaluateParams, InputParams, Params
 
 
-def test_figures(pairs: Pairs, classes: tuple[str, ...], params: Params) -> Judged:
+def test_figures(
+    pairs: Pairs, classes: tuple[str, ...], params: Params, control: Control | None = None
+) -> Judged:
     """Return all that test images tell of a network, percent.
 
     Pointing of the model and of the image centre, its mAP with prediction, the classification mAP,
@@ -32,14 +36,17 @@ def test_figures(pairs: Pairs, classes: tuple[str, ...], params: Params) -> Judg
 
     Args:
         pairs: predictions of the test split, with the maps of all classes, and their records.
+        control: as `ObjectEnergy`.
 
     Raises:
-        InputError: as `measure`.
+        InputError: as `measure` and `difficult_subset`.
     """
-    pointing = Pointing("pointing", Answer.point, classes, params.evaluate)
-    centre = Pointing("center_pointing", Answer.centre, classes, params.evaluate)
+    difficult = difficult_subset(params.evaluate.difficult_from, classes)
+    pointing = Pointing("pointing", Answer.point, difficult, classes, params.evaluate)
+    centre = Pointing("center_pointing", Answer.centre, difficult, classes, params.evaluate)
     points = ScoredPoints(classes, params.evaluate)
-    figures, images = measure(pairs, (pointing, centre, points, ObjectEnergy(params)))
+    measures = (pointing, centre, points, ObjectEnergy(params.seed, control))
+    figures, images = measure(pairs, measures, params.input)
     return Judged(figures, images, {"n": {"test": images, **pointing.counts()}})
 
 
@@ -50,10 +57,11 @@ def pointing_figures(pairs: Pairs, classes: tuple[str, ...], params: Params) -> 
         pairs: predictions with the maps of each image's own classes, and their records.
 
     Raises:
-        InputError: as `measure`.
+        InputError: as `measure` and `difficult_subset`.
     """
-    pointing = Pointing("pointing", Answer.point, classes, params.evaluate)
-    figures, images = measure(pairs, (pointing,))
+    difficult = difficult_subset(params.evaluate.difficult_from, classes)
+    pointing = Pointing("pointing", Answer.point, difficult, classes, params.evaluate)
+    figures, images = measure(pairs, (pointing,), params.input)
     return Judged(figures, images, {"n": {"test": images, **pointing.counts()}})
 
 
@@ -88,23 +96,26 @@ class Pointing:
     """Whether a point of each (image, class) pair hits the class (SPN Sec. 4.2).
 
     `key` names the figures: means over classes of all pairs and of the difficult subset, and the
-    classes of both. `point` gives the pixel (x, y).
+    classes of both. `point` gives the pixel (x, y), `difficult` the classes of the subset.
     """
 
     def __init__(
         self,
         key: str,
         point: Callable[[Answer, int], tuple[int, int]],
+        difficult: Difficult,
         classes: tuple[str, ...],
         params: EvaluateParams,
     ) -> None:
-        self._key, self._point, self._classes, self._params = key, point, classes, params
+        self._key, self._point, self._difficult = key, point, difficult
+        self._classes, self._params = classes, params
         self._pairs: list[Pair] = []
         self._images = 0
 
     def note(self, answer: Answer) -> None:
         """Note the pairs of an image; a class that it shows only as `difficult` makes none."""
         record, params = answer.record, self._params
+        difficult = self._difficult(answer)
         for label in pointing_classes(record.box_labels, record.difficult):
             hit = is_hit(
                 self._point(answer, label),
@@ -112,7 +123,7 @@ class Pointing:
                 params.pointing_tolerance,
                 params.pointing_rule,
             )
-            self._pairs.append(Pair(self._images, label, hit, label in answer.difficult))
+            self._pairs.append(Pair(self._images, label, hit, label in difficult))
         self._images += 1
 
     def counts(self) -> dict[str, int]:
@@ -227,41 +238,59 @@ def boxes_of(record: Record, label: int) -> Boxes:
     return boxes
 
 
-def mean_threshold_boxes(pairs: Pairs) -> Iterator[tuple[Record, dict[int, Boxes]]]:
-    """Yield each record with one box for each of its classes: label -> (4,).
+Located = Mapping[str, Mapping[int, Boxes]]
+"""Boxes of one image: figure -> class -> its one box (4,), or (n, 4) of which the best counts."""
 
-    It is the tight box of all pixels above the mean response (SPN Sec. 4.3).
+
+def boxes_of_maps(pairs: Pairs, params: InputParams) -> Iterator[tuple[Record, Located]]:
+    """Yield each record with the boxes of its classes.
+
+    `cor_loc` has the tight box of all pixels above the mean response (SPN Sec. 4.3),
+    `cor_loc_oracle` the `candidate_boxes` of all input sizes.
 
     Args:
         pairs: predictions with the maps of each image's own classes, and their records.
     """
     for prediction, record in pairs:
-        answer = Answer(prediction, record)
-        yield record, {label: mean_threshold_box(answer.response(label)) for label in record.labels}
+        answer = Answer(prediction, record, params.align_corners)
+        responses = {label: answer.responses(label) for label in record.labels}
+        yield (
+            record,
+            {
+                "cor_loc": {c: mean_threshold_box(maps[0]) for c, maps in responses.items()},
+                "cor_loc_oracle": {c: candidate_boxes(maps) for c, maps in responses.items()},
+            },
+        )
 
 
 def cor_loc_figures(
-    located: Iterable[tuple[Record, Mapping[int, Boxes]]], classes: tuple[str, ...]
+    located: Iterable[tuple[Record, Located]], names: Sequence[str], classes: tuple[str, ...]
 ) -> Judged:
     """Return CorLoc of positive (image, class) pairs, percent (SPN Table 4).
 
-    Each class and the mean over classes: {"cor_loc": {"mean", "per_class"}, "n": {"trainval"}}.
+    Of each of `names` each class and the mean over classes, {"mean", "per_class"}, and the number
+    of images, {"n": {"trainval"}}.
 
     Args:
-        located: records of the training and validation images, each with the one predicted box of
-            each of its classes, label -> (4,); boxes of other classes do not matter.
+        located: records of the training and validation images, each with the boxes that `names`
+            are judged by; boxes of other classes than the image's do not matter.
     """
-    pairs, images = [], 0
+    pairs: dict[str, list[Pair]] = {name: [] for name in names}
+    images = 0
     for record, boxes in located:
-        pairs += [
-            Pair(images, label, is_located(boxes[label], boxes_of(record, label)))
-            for label in record.labels
-        ]
+        for name, own in pairs.items():
+            own += [
+                Pair(images, label, is_located(boxes[name][label], boxes_of(record, label)))
+                for label in record.labels
+            ]
         images += 1
-    image, labels, hits, _ = columns(pairs)
+    judged = {name: columns(own) for name, own in pairs.items()}
 
     def figures(weights: Weights) -> Figures:
-        mean, each = cor_loc(labels, hits, len(classes), weights[image])
-        return {"cor_loc": {"mean": mean, "per_class": by_class(classes, each)}}
+        found: Figures = {}
+        for name, (image, labels, hits, _) in judged.items():
+            mean, each = cor_loc(labels, hits, len(classes), weights[image])
+            found[name] = {"mean": mean, "per_class": by_class(classes, each)}
+        return found
 
     return Judged(figures, images, {"n": {"trainval": images}})

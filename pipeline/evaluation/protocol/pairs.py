@@ -2,9 +2,15 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.evaluation.localization.predictions import EVALUATE, Prediction
+from pipeline.evaluation.localization.predictions import (
+    EVALUATE,
+    Prediction,
+    read_predictions,
+)
 from pipeline.packed.record import Record
 from pipeline.packed.store import PackedSplit
 
@@ -42,3 +48,11 @@ class StoredPairs:
             f"predictions of {self.split.name} ({self.split.split}): image {id} expected, got "
             f"{got}; run `dvc repro -f {EVALUATE}`"
         )
+
+
+def stored_pairs(path: Path, split: PackedSplit) -> StoredPairs:
+    """Return the predictions in `path` beside the records of `split`; they are read when asked for.
+
+    Predictions may be written until then.
+    """
+    return StoredPairs(partial(read_predictions, path, split.split), split)

@@ -50,8 +50,9 @@ def ranked_scores(
         InputError: a ranker has other images or classes; as `single_label_figures`.
     """
     classes = test.split.classes
-    judged = outcomes_of(test)
-    boxes = BoxScores(judged, judged if tuning is test else outcomes_of(tuning), classes)
+    judged = outcomes_of(test, params.input)
+    tuned = judged if tuning is test else outcomes_of(tuning, params.input)
+    boxes = BoxScores(judged, tuned, classes)
     ranks = ranks_by(rankers, test.split, len(classes))
 
     def figures(weights: Weights) -> Figures:

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 from pipeline.evaluation.protocol.estimates import Figures, merged
 from pipeline.evaluation.protocol.multi_label import classification_figures, cor_loc_figures
-from pipeline.methods.detections import Detection
+from pipeline.packed.proposals import Proposals
 from pipeline.packed.record import Record
 from pipeline.params import Params
 
-Pairs = Iterable[tuple[Detection, Record]]
-"""Detections, each beside the record of its image; read once."""
+Pairs = Iterable[tuple[Proposals, Record]]
+"""A box (C, 4) and a score (C,) of each class, beside the record of the image; read once."""
 
 
 def region_scores(
@@ -28,7 +28,7 @@ def region_scores(
     Raises:
         InputError: there are no images to score.
     """
-    boxes = ((record, dict(enumerate(found.boxes_xyxy))) for found, record in training)
+    boxes = ((record, {"cor_loc": dict(enumerate(found.boxes_xyxy))}) for found, record in training)
     scores = ((found.scores, record) for found, record in test)
-    parts = cor_loc_figures(boxes, classes), classification_figures(scores, classes)
+    parts = cor_loc_figures(boxes, ("cor_loc",), classes), classification_figures(scores, classes)
     return merged(parts, params)

@@ -22,6 +22,7 @@ from pipeline.evaluation.metrics.box_localization import (
     level_hits,
     localization_errors,
     max_box_acc,
+    max_box_acc_any,
     max_box_acc_v2,
     select_second_threshold,
     select_threshold,
@@ -31,12 +32,16 @@ from pipeline.evaluation.metrics.masks import level_histograms, mask_ious, px_ap
 from pipeline.evaluation.protocol.answer import Answer
 from pipeline.evaluation.protocol.estimates import Figures, Judged, by_class
 from pipeline.evaluation.protocol.pairs import Pairs
+from pipeline.params import InputParams
 
 
-def single_label_figures(pairs: Pairs, tuning: Pairs, classes: tuple[str, ...]) -> Judged:
+def single_label_figures(
+    pairs: Pairs, tuning: Pairs, classes: tuple[str, ...], params: InputParams
+) -> Judged:
     """Return localization and classification errors, percent.
 
-    Besides them MaxBoxAcc and MaxBoxAccV2 and, where images have masks, PxAP and mask IoU.
+    Besides them MaxBoxAcc, MaxBoxAccV2 with its parts at IoU 0.3 and 0.7 and, where images have
+    masks, PxAP and mask IoU.
     Thresholds are plain shares of a map's range.
 
     Args:
@@ -48,8 +53,8 @@ def single_label_figures(pairs: Pairs, tuning: Pairs, classes: tuple[str, ...]) 
     Raises:
         InputError: a split is empty, an image has no box, a map is not finite.
     """
-    judged = outcomes_of(pairs)
-    tuned = judged if tuning is pairs else outcomes_of(tuning)
+    judged = outcomes_of(pairs, params)
+    tuned = judged if tuning is pairs else outcomes_of(tuning, params)
     boxes, masks = BoxScores(judged, tuned, classes), MaskScores(judged, tuned)
 
     def figures(weights: Weights) -> Figures:
@@ -83,7 +88,7 @@ class Outcomes:
     histograms: NDArray[np.float64]
 
 
-def outcomes_of(pairs: Pairs) -> Outcomes:
+def outcomes_of(pairs: Pairs, params: InputParams) -> Outcomes:
     """Return the outcomes of predictions in one pass; InputError as `single_label_figures`."""
     rows = []
     masked, histograms = [], []
@@ -94,7 +99,7 @@ def outcomes_of(pairs: Pairs) -> Outcomes:
                 f"image {record.id}: it has no box, so its localization cannot be judged; annotate "
                 "it or leave it out of the data set's val and test lists"
             )
-        response = Answer(prediction, record).response(label)
+        response = Answer(prediction, record, params.align_corners).response(label)
         levels = to_levels(response)
         rows.append(
             (
@@ -145,6 +150,8 @@ class BoxScores:
             "mean_box_error": 100 * mean_of_defined(~judged.mean_hits, weights),
             "max_box_acc": max_box_acc(judged.hits, weights),
             "max_box_acc_v2": max_box_acc_v2(judged.best_ious, weights),
+            "max_box_acc_30": max_box_acc_any(judged.best_ious, 0.3, weights),
+            "max_box_acc_70": max_box_acc_any(judged.best_ious, 0.7, weights),
             **self.errors(judged.ranks, weights),
         }
 

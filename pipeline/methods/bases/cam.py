@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import InputError
 from pipeline.models.backbones import Backbone
-from pipeline.models.interface import Localization
+from pipeline.models.interface import Localization, Method
 from pipeline.params import SpnParams
 
 
@@ -55,3 +55,10 @@ class ClassActivationNetwork(nn.Module):
         coupled = features * proposals[:, None]
         responses = torch.einsum("ck,bkhw->bchw", self.classifier.weight, coupled)
         return Localization(self._scores(coupled), responses)
+
+
+METHOD = Method(
+    network=lambda backbone, classes, params: ClassActivationNetwork(backbone, classes, params.spn),
+    schedule=lambda params, track: params.spn.schedule(track),
+    sections=("spn",),
+)

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.localization.boxes import Boxes
 from pipeline.methods.bases.edges import detect_edges
+from pipeline.packed.record import Boxes
 
 
 def edge_boxes(image: NDArray[np.uint8], limit: int) -> tuple[Boxes, NDArray[np.float32]]:

@@ -9,27 +9,26 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from pipeline.evaluation.localization.boxes import Boxes
-from pipeline.methods.bases.proposals import Proposals
-from pipeline.packed.record import Record
+from pipeline.packed.proposals import Proposals
+from pipeline.packed.record import Boxes, Record
 from pipeline.packed.store import PackedSplit
-from pipeline.processes import packers
+from pipeline.processes import workers
 
-Method = Callable[[NDArray[np.uint8]], tuple[Boxes, NDArray[np.float32]]]
+Search = Callable[[NDArray[np.uint8]], tuple[Boxes, NDArray[np.float32]]]
 """RGB image (H, W, 3) -> boxes (n, 4) in its pixels, half-open, and scores (n,), best first."""
 
 
-def search(split: PackedSplit, method: Method) -> Iterator[Proposals]:
-    """Yield the proposals of each image of `split`, in order, from as many processes as cores.
+def search(split: PackedSplit, method: Search) -> Iterator[Proposals]:
+    """Yield the proposals of each image of `split`, in order, from several processes.
 
     `method` must be picklable. Memory does not grow with the number of images.
     """
-    found = DataLoader(_Searched(split, method), batch_size=None, num_workers=packers())
+    found = DataLoader(_Searched(split, method), batch_size=None, num_workers=workers())
     yield from tqdm(found, desc=f"{split.name}, {split.split}", unit=" images", disable=None)
 
 
 class _Searched(Dataset[Proposals]):
-    def __init__(self, split: PackedSplit, method: Method) -> None:
+    def __init__(self, split: PackedSplit, method: Search) -> None:
         self.split, self.method = split, method
 
     def __len__(self) -> int:

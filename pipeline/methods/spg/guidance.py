@@ -9,33 +9,31 @@ from pipeline.params import MaskThresholds
 BACKGROUND, FOREGROUND, IGNORED = 0, 1, 255
 
 
-def normalise_maps(maps: Tensor) -> Tensor:
-    """Scale each map of (B, H, W) to [0, 1] by its own extremes; a constant map becomes 0."""
-    low = maps.amin((1, 2), keepdim=True)
-    span = maps.amax((1, 2), keepdim=True) - low
-    return torch.where(span > 0, (maps - low) / span.where(span > 0, torch.ones_like(span)), 0)
-
-
-def guidance_masks(maps: Tensor, thresholds: MaskThresholds) -> Tensor:
+def guidance_masks(
+    maps: Tensor, thresholds: MaskThresholds, fewest: int = 0, fallback: float = 1.0
+) -> Tensor:
     """Return masks (B, H, W) uint8 of maps (B, H, W) in [0, 1] by SPG Eq. (1).
 
-    0 where the map is below delta_l, 1 where it is above delta_h (both strictly), else 255. The
-    masks are constants: no gradient passes through them.
+    0 where the map is below delta_l, 1 elsewhere where it is above the image's
+    `foreground_thresholds` (both strictly), else 255. The masks are constants: no gradient passes
+    through them.
     """
     masks = torch.full_like(maps, IGNORED, dtype=torch.uint8)
+    masks[maps > foreground_thresholds(maps, thresholds.delta_h, fewest, fallback)] = FOREGROUND
+    # Background last, as in the released code: a low fallback makes no foreground of it.
     masks[maps < thresholds.delta_l] = BACKGROUND
-    masks[maps > thresholds.delta_h] = FOREGROUND
     return masks
 
 
-def add_missing_foreground(masks: Tensor, maps: Tensor, fewest: int, fallback: float) -> Tensor:
-    """Mark pixels above `fallback` * maximum in images with fewer than `fewest` foreground pixels.
+def foreground_thresholds(maps: Tensor, delta_h: float, fewest: int, fallback: float) -> Tensor:
+    """Return for each image the value above which maps (B, H, W) are foreground, (B, 1, 1).
 
-    The released code's rescue of images without seeds, here without its leak to later images.
+    It is delta_h, or `fallback` * maximum instead where fewer than `fewest` pixels exceed delta_h:
+    the released code's rescue of images without seeds, here without its leak to later images. Where
+    the maximum is high the fallback can lie above delta_h, and leaves fewer pixels.
     """
-    poor = (masks == FOREGROUND).sum((1, 2), keepdim=True) < fewest
-    peak = maps.amax((1, 2), keepdim=True)
-    return torch.where(poor & (maps > fallback * peak), FOREGROUND, masks)
+    poor = (maps > delta_h).sum((1, 2), keepdim=True) < fewest
+    return torch.where(poor, fallback * maps.amax((1, 2), keepdim=True), delta_h)
 
 
 def masked_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:

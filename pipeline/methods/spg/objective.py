@@ -1,29 +1,36 @@
 """The objective of Self-produced Guidance (SPG Sec. 3.2, Algorithm 1)."""
 
+from functools import partial
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.methods.spg.guidance import (
-    add_missing_foreground,
     guidance_masks,
     masked_cross_entropy,
-    normalise_maps,
 )
 from pipeline.methods.spg.network import GuidedMaps, SelfProducedGuidance
+from pipeline.models.interface import Method
 from pipeline.models.losses import classification_loss
-from pipeline.params import MaskThresholds, SpgParams
+from pipeline.models.maps import normalise_maps
+from pipeline.params import InputParams, MaskThresholds, SpgParams
 
 
 class SelfProducedGuidanceObjective(nn.Module):
     """Cross-entropy plus the guidance losses of B2, B1 and C, all of weight 1 (SPG Algorithm 1).
 
     The guidance losses join after `warmup_epochs`, when attention maps are worth learning from.
+    `images` says how maps are resized to the input.
     """
 
-    def __init__(self, network: SelfProducedGuidance, params: SpgParams) -> None:
+    def __init__(
+        self, network: SelfProducedGuidance, params: SpgParams, images: InputParams
+    ) -> None:
         super().__init__()
         self.network, self.params = network, params
+        self.upsample = partial(upsample, align_corners=images.align_corners)
 
     def forward(self, images: Tensor, targets: Tensor, epoch: int) -> dict[str, Tensor]:
         """Return the named loss terms, scalars to be summed, of a batch in `epoch` (from 0)."""
@@ -36,14 +43,14 @@ class SelfProducedGuidanceObjective(nn.Module):
     def guidance(self, maps: GuidedMaps, targets: Tensor, size: int) -> dict[str, Tensor]:
         """Return the losses of the branches, with all maps at `size` x `size`."""
         chosen = maps.attention[torch.arange(len(targets)), targets].detach()
-        b1, b2 = upsample(maps.b1, size), upsample(maps.b2, size)
+        b1, b2 = self.upsample(maps.b1, size), self.upsample(maps.b2, size)
         p1, p2 = torch.sigmoid(b1.detach()), torch.sigmoid(b2.detach())
-        seeds = self.masks(normalise_maps(upsample(chosen, size)), self.params)
+        seeds = self.masks(normalise_maps(self.upsample(chosen, size)), self.params)
         b1_masks = self.masks(p2, self.params.b1) if self.params.cascade else seeds
         losses = {"b2": masked_cross_entropy(b2, seeds), "b1": masked_cross_entropy(b1, b1_masks)}
         if maps.c is not None:
             fused = self.masks((p1 + p2) / 2, self.params.c)
-            losses["c"] = masked_cross_entropy(upsample(maps.c, size), fused)
+            losses["c"] = masked_cross_entropy(self.upsample(maps.c, size), fused)
         return losses
 
     def masks(self, maps: Tensor, thresholds: MaskThresholds) -> Tensor:
@@ -51,11 +58,21 @@ class SelfProducedGuidanceObjective(nn.Module):
 
         The released code rescues the masks of every branch, the paper none (`min_foreground: 0`).
         """
-        masks = guidance_masks(maps, thresholds)
-        return add_missing_foreground(masks, maps, self.params.min_foreground, self.params.fallback)
+        fewest, fallback = self.params.min_foreground, self.params.fallback
+        return guidance_masks(maps, thresholds, fewest, fallback)
 
 
-def upsample(maps: Tensor, size: int) -> Tensor:
-    """Resize maps (B, h, w) bilinearly to (B, size, size)."""
-    resized = F.interpolate(maps[:, None], (size, size), mode="bilinear", align_corners=False)
-    return resized[:, 0]
+def upsample(maps: Tensor, size: int, align_corners: bool) -> Tensor:
+    """Resize maps (B, h, w) bilinearly to (B, size, size); see `input.align_corners`."""
+    square = (size, size)
+    return F.interpolate(maps[:, None], square, mode="bilinear", align_corners=align_corners)[:, 0]
+
+
+METHOD = Method(
+    network=lambda backbone, classes, params: SelfProducedGuidance(backbone, classes, params.spg),
+    objective=lambda network, params: SelfProducedGuidanceObjective(
+        cast(SelfProducedGuidance, network), params.spg, params.input
+    ),
+    schedule=lambda params, track: params.spg.train,
+    sections=("spg",),
+)

@@ -1,13 +1,17 @@
 """Soft Proposal Network (SPN, ICCV 2017)."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.methods.bases.cam import ClassActivationNetwork
 from pipeline.methods.spn.soft_proposal import SoftProposal
 from pipeline.models.backbones import Backbone
-from pipeline.models.interface import Localization
+from pipeline.models.interface import Localization, Method
 from pipeline.params import SpnParams
 
 
@@ -28,3 +32,21 @@ class SoftProposalNetwork(ClassActivationNetwork):
         features = self.features(images)
         proposals = self.proposal_maps(features)
         return replace(self._localization(features, proposals), proposal_maps=proposals)
+
+    def control_maps(self, height: int, width: int, seed: int) -> Iterator[NDArray[np.float32]]:
+        """Yield proposal maps (height, width) of rectified Gaussian noise instead of features.
+
+        The control for what the module makes of any features: its centre prior.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        shape = (1, self.convolution.out_channels, height, width)
+        while True:
+            noise = torch.randn(shape, generator=generator).relu()
+            yield self.soft_proposal(noise)[0].numpy()
+
+
+METHOD = Method(
+    network=lambda backbone, classes, params: SoftProposalNetwork(backbone, classes, params.spn),
+    schedule=lambda params, track: params.spn.schedule(track),
+    sections=("spn",),
+)

@@ -243,8 +243,9 @@ def power_map(features: Tensor, kernel: Kernel, max_iterations: int, tolerance: 
     """Return M after the paper's iteration M <- D M from 1/N (SPN Eq. 1, Algorithm 1), (B, N).
 
     An image's walk ends after `max_iterations` steps, or with the first that moves its M by less
-    than `tolerance` (L2). M is renormalised at each step, as in the released code. The D' of one
-    image is in memory at a time; the backward pass makes each once more.
+    than `tolerance` (L2). M is renormalised at each step, as in the released code. That code does
+    not apply the step that falls below the tolerance: its M is less than `tolerance` (L2) away. The
+    D' of one image is in memory at a time; the backward pass makes each once more.
     """
     remade = partial(checkpoint, walk, use_reentrant=False, preserve_rng_state=False)
     return torch.stack([remade(image, kernel, max_iterations, tolerance) for image in features])

@@ -61,11 +61,11 @@ class Broken(Colours):
 def split(tmp_path):
     """Pack the first pictures of coloured boxes as a test split of eight classes."""
 
-    def make(task="single", count=7, records=None):
+    def make(task="single", count=7, records=None, name="test"):
         chosen = records or [coloured_box(number, task) for number in range(count)]
-        dataset = Dataset("boxes", task, CLASSES, {"test": Split(iter, chosen)})
+        dataset = Dataset("boxes", task, CLASSES, {name: Split(iter, chosen)})
         pack(dataset, tmp_path / task, origin="", workers=1)
-        return PackedSplit(tmp_path / task / "test")
+        return PackedSplit(tmp_path / task / name)
 
     return make
 
@@ -218,3 +218,33 @@ def test_a_value_that_is_not_finite_names_the_image(split, predicted, value):
     assert len(predicted(images, Broken(1.0))) == 2
     with pytest.raises(InputError, match=r"image white \(test\): .* not finite"):
         predicted(images, Broken(value))
+
+
+SCALES = [0.5, 1.0, 2.5]  # SPN.pytorch: 112, 224, 560 px
+
+
+@pytest.mark.parametrize("name", ["train", "val"])
+def test_images_that_corloc_needs_are_seen_at_all_input_sizes(split, predicted, name):
+    images = split("multi", name=name)
+    found = predicted(images, evaluate__scales=SCALES, evaluate__batch_size=3)
+    for index, (each, record) in enumerate(zip(found, images, strict=True)):
+        assert each.map_classes.tolist() == list(record.labels)
+        assert [maps.shape[1:] for maps in each.further_maps] == [(16, 16), (80, 80)]
+        for maps, size in zip((each.maps, *each.further_maps), (32, 16, 80), strict=True):
+            expected = Colours().localize(whole(images, index, size)[None]).response_maps
+            np.testing.assert_array_equal(maps, expected[0, list(record.labels)])
+
+
+@pytest.mark.parametrize(("task", "name"), [("multi", "test"), ("single", "val")])
+def test_other_images_are_seen_at_one_input_size(split, predicted, task, name):
+    images = split(task, name=name)
+    assert all(not each.further_maps for each in predicted(images, evaluate__scales=SCALES))
+
+
+def test_further_input_sizes_change_nothing_else(split, predicted):
+    images = split("multi", name="train")
+    plain, more = predicted(images), predicted(images, evaluate__scales=SCALES)
+    for one, other in zip(plain, more, strict=True):
+        np.testing.assert_array_equal(one.maps, other.maps)
+        np.testing.assert_array_equal(one.scores, other.scores)
+        assert one.further_maps == ()

@@ -28,14 +28,16 @@ FINITE_MAPS = hnp.arrays(
 
 @pytest.mark.parametrize("source", [(1, 1), (1, 7), (7, 10), (14, 14)])
 @pytest.mark.parametrize("target", [(1, 1), (5, 3), (14, 14), (375, 500)])
-def test_resize_agrees_with_torch_without_aligned_corners(source, target):
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_resize_agrees_with_torch(source, target, align_corners):
     values = np.random.default_rng(0).normal(size=source).astype(np.float32)
     # In float64: torch's float32 sampling positions are off by 1e-5 at 500 px.
     image = torch.from_numpy(values).double()[None, None]
     expected = torch.nn.functional.interpolate(
-        image, size=target, mode="bilinear", align_corners=False
+        image, size=target, mode="bilinear", align_corners=align_corners
     )
-    np.testing.assert_allclose(resize_map(values, *target), expected[0, 0].numpy(), atol=2e-6)
+    found = resize_map(values, *target, align_corners=align_corners)
+    np.testing.assert_allclose(found, expected[0, 0].numpy(), atol=2e-6)
 
 
 def stretched(values, target):
@@ -76,10 +78,21 @@ def test_resizing_two_pixels_to_four_clamps_the_edge():
     np.testing.assert_array_equal(resize_map([[0, 4]], 1, 4), [[0, 1, 3, 4]])
 
 
+def test_aligned_corners_spread_two_pixels_evenly():
+    np.testing.assert_array_equal(resize_map([[0, 3]], 1, 4, align_corners=True), [[0, 1, 2, 3]])
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_a_map_of_the_size_of_the_image_stays_as_it_is(align_corners):
+    values = np.random.default_rng(0).normal(size=(7, 11)).astype(np.float32)
+    found = resize_map(values, 7, 11, align_corners=align_corners)
+    np.testing.assert_array_equal(found, values)
+
+
 @settings(max_examples=50, deadline=None)
-@given(FINITE_MAPS, st.integers(1, 40), st.integers(1, 40))
-def test_resizing_stays_within_the_range_of_the_map(values, height, width):
-    resized = resize_map(values, height, width)
+@given(FINITE_MAPS, st.integers(1, 40), st.integers(1, 40), st.booleans())
+def test_resizing_stays_within_the_range_of_the_map(values, height, width, align_corners):
+    resized = resize_map(values, height, width, align_corners=align_corners)
     assert resized.shape == (height, width)
     assert resized.dtype == np.float32
     assert values.min() <= resized.min() <= resized.max() <= values.max()

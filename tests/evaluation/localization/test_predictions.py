@@ -32,6 +32,14 @@ def spg(number):
     return prediction(number, guidance=maps)
 
 
+def further(number):
+    rng = np.random.default_rng(number)
+    sizes = ((2, 3, 4), (2, 13, 18))
+    return prediction(
+        number, further_maps=tuple(rng.random(size, dtype=np.float32) for size in sizes)
+    )
+
+
 def without_maps(number):
     return prediction(number, map_classes=np.zeros(0, int), maps=np.zeros((0, 1, 1), np.float32))
 
@@ -44,12 +52,15 @@ def assert_same(found, expected):
         assert found.proposal_map is None
     else:
         np.testing.assert_array_equal(found.proposal_map, expected.proposal_map, strict=True)
+    assert len(found.further_maps) == len(expected.further_maps)
+    for own, other in zip(found.further_maps, expected.further_maps, strict=True):
+        np.testing.assert_array_equal(own, other, strict=True)
     assert found.guidance.keys() == expected.guidance.keys()
     for name, values in expected.guidance.items():
         np.testing.assert_array_equal(found.guidance[name], values, strict=True)
 
 
-@pytest.mark.parametrize("kind", [prediction, without_maps, spn, spg])
+@pytest.mark.parametrize("kind", [prediction, without_maps, spn, spg, further])
 @pytest.mark.parametrize("count", [0, 1, 64, 65])
 def test_predictions_come_back_as_they_were(tmp_path, kind, count):
     path = tmp_path / "predictions.arrow"
@@ -116,3 +127,10 @@ def test_predictions_are_read_split_by_split(tmp_path):
     found = {split: [p.id for p in read_predictions(path, split)] for split in set(splits)}
     assert [len(found[split]) for split in ("train", "val", "test")] == [70, 2, 5]
     assert found["val"] == ["070", "071"]
+
+
+def test_maps_of_a_class_come_from_all_input_sizes_the_first_first():
+    found = further(0).maps_of(3)
+    assert [each.shape for each in found] == [(5, 7), (3, 4), (13, 18)]
+    np.testing.assert_array_equal(found[0], further(0).map_of(3))
+    np.testing.assert_array_equal(found[2], further(0).further_maps[1][1])

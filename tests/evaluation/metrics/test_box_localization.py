@@ -15,6 +15,7 @@ from pipeline.evaluation.metrics.box_localization import (
     level_hits,
     localization_errors,
     max_box_acc,
+    max_box_acc_any,
     max_box_acc_v2,
     select_second_threshold,
     select_threshold,
@@ -213,6 +214,14 @@ def test_second_version_takes_the_small_component_that_the_first_does_not():
     box = [[2, 2, 5, 5]]
     assert max_box_acc([level_hits(component_boxes(levels), box)]) == 0
     assert max_box_acc_v2([best_component_ious(levels, box)]) == 100
+
+
+def test_the_second_metric_is_the_mean_of_its_parts_each_at_its_own_threshold():
+    ious = np.zeros((4, 256))
+    ious[:3, 10], ious[:2, 50], ious[0, 90] = 0.3, 0.5, 0.7
+    parts = [max_box_acc_any(ious, least) for least in (0.3, 0.5, 0.7)]
+    assert parts == [75, 50, 25]
+    assert max_box_acc_v2(ious) == 50
 
 
 @pytest.mark.parametrize("metric", [max_box_acc, max_box_acc_v2])

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics.object_energy import object_energy
 from pipeline.evaluation.protocol.energy_map import energy_map, object_energies
-from pipeline.methods.bases.proposals import Proposals
+from pipeline.packed.proposals import Proposals
 from tests.coloured_boxes import coloured_box
 
 NO_BOXES = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)

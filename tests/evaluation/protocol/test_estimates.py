@@ -74,26 +74,28 @@ def test_the_seed_and_the_number_of_resamples_are_those_of_the_parameters(few):
     assert interval(few) != interval(changed(few, evaluate__resamples=51))
 
 
-def test_pairs_are_read_once_for_all_measures():
+def test_pairs_are_read_once_for_all_measures(few):
     pairs = ((number, image) for number, image in enumerate(images(10, 20, 60)))
     one, other = Widths(), Widths()
-    statistic, count = measure(pairs, [one, Undefined(), other])
+    statistic, count = measure(pairs, [one, Undefined(), other], few.input)
     assert count == 3
     assert statistic(np.ones(3))["width"] == 30
     assert one.ids == other.ids == [0, 1, 2]
 
 
 def test_measures_without_a_figure_take_no_place(few):
-    statistic, count = measure(zip("ab", images(10, 20), strict=True), [Undefined(), Widths()])
+    statistic, count = measure(
+        zip("ab", images(10, 20), strict=True), [Undefined(), Widths()], few.input
+    )
     found = estimate(statistic, count, few)
     assert found == {"nested": {}, "width": found["width"]}
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_no_images_or_none_with_a_box_are_refused(count):
+def test_no_images_or_none_with_a_box_are_refused(few, count):
     bare = replace(coloured_box(0, "single"), boxes_xyxy=np.zeros((0, 4), np.float32))
     with pytest.raises(InputError, match=rf"{count} image\(s\) and no box; .* check the lists"):
-        measure([(None, bare)] * count, [Widths()])
+        measure([(None, bare)] * count, [Widths()], few.input)
 
 
 def test_values_go_by_the_names_of_their_classes():

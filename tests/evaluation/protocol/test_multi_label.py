@@ -49,6 +49,7 @@ SCENES = [
 ]
 PAIRS = [(oracle(scene), scene) for scene in SCENES]
 PARTS = ("all", "difficult")
+NAMES = ("cor_loc", "cor_loc_oracle")
 
 
 def of_tests(pairs, params):
@@ -81,8 +82,8 @@ def located(few):
     """Return the values of CorLoc of pairs."""
 
     def make(pairs):
-        boxes = multi_label.mean_threshold_boxes(pairs)
-        return plain(multi_label.cor_loc_figures(boxes, CLASSES).scores(few))
+        boxes = multi_label.boxes_of_maps(pairs, few.input)
+        return plain(multi_label.cor_loc_figures(boxes, NAMES, CLASSES).scores(few))
 
     return make
 
@@ -134,9 +135,8 @@ def test_an_oracle_scores_100_percent_on_any_images_in_any_order(images, random)
     random.shuffle(images)
     pairs = [(oracle(image), image) for image in images]
     scores = plain(of_tests(pairs, params))
-    scores |= plain(
-        multi_label.cor_loc_figures(multi_label.mean_threshold_boxes(pairs), CLASSES).scores(params)
-    )
+    located = multi_label.boxes_of_maps(pairs, params.input)
+    scores |= plain(multi_label.cor_loc_figures(located, NAMES, CLASSES).scores(params))
     del scores["n"], scores["center_pointing"]
     assert list(flat(scores).values()) == pytest.approx([100] * len(flat(scores)))
 
@@ -205,7 +205,10 @@ def test_of_difficult_objects_alone_nothing_is_asked(scored, located):
     assert scores["classification_map_per_class"] == {}
     assert not {"classification_map", "pointing_with_prediction_map"} & set(scores)
     assert scores["n"] == {"test": 1, "pointing_all": 0, "pointing_difficult": 0}
-    assert located([(oracle(scene), scene)]) == {"cor_loc": {"per_class": {}}, "n": {"trainval": 1}}
+    assert located([(oracle(scene), scene)]) == {
+        **dict.fromkeys(NAMES, {"per_class": {}}),
+        "n": {"trainval": 1},
+    }
 
 
 def test_images_without_boxes_count_for_classification_alone(scored, located):
@@ -230,9 +233,12 @@ def test_nothing_to_score_is_refused(few, pairs):
 
 
 def test_no_images_at_all_are_refused_by_every_entry(few):
-    for entry in (multi_label.cor_loc_figures, multi_label.classification_figures):
+    for judged in (
+        multi_label.cor_loc_figures([], NAMES, CLASSES),
+        multi_label.classification_figures([], CLASSES),
+    ):
         with pytest.raises(InputError, match="is the split empty"):
-            entry([], CLASSES).scores(few)
+            judged.scores(few)
 
 
 def test_a_map_that_is_not_finite_names_its_image(few):
@@ -312,6 +318,17 @@ def test_corloc_counts_each_class_of_an_image_and_misses_of_the_one_box(located)
     # the tight box of two far cats holds neither
     found = located([(oracle(scene), scene)])
     assert found["cor_loc"] == {"mean": 50, "per_class": {"cat": 0, "dog": 100}}
+    # An oracle chooses the box of one of them.
+    assert found["cor_loc_oracle"] == {"mean": 100, "per_class": {"cat": 100, "dog": 100}}
+
+
+def test_an_oracle_chooses_among_the_boxes_of_all_input_sizes(located):
+    scene = record([(0, [0, 0, 60, 60])])
+    blind = replace(oracle(scene), maps=indicator([[0, 70, 10, 80]])[None], map_classes=np.zeros(1))
+    seeing = replace(blind, further_maps=(indicator([[0, 0, 60, 60]])[None],))
+    assert located([(blind, scene)])["cor_loc_oracle"]["mean"] == 0
+    assert located([(seeing, scene)])["cor_loc_oracle"]["mean"] == 100
+    assert located([(seeing, scene)])["cor_loc"]["mean"] == 0
 
 
 def test_corloc_takes_boxes_that_come_from_no_map(few):
@@ -324,7 +341,8 @@ def test_corloc_takes_boxes_that_come_from_no_map(few):
             {0: [9, 9, 30, 30], 1: [40, 0, 50, 10]},
         ),
     ]
-    found = multi_label.cor_loc_figures(iter(images), CLASSES).scores(few)
+    images = ((image, {"cor_loc": boxes}) for image, boxes in images)
+    found = multi_label.cor_loc_figures(images, ("cor_loc",), CLASSES).scores(few)
     assert plain(found["cor_loc"]["per_class"]) == pytest.approx({"cat": 100 / 3, "dog": 100})
     assert found["cor_loc"]["mean"]["value"] == pytest.approx(200 / 3)
     assert found["n"] == {"trainval": 3}

@@ -27,7 +27,8 @@ def indicator(boxes):
 
 def answer(record, proposal):
     none = np.zeros((0, 1, 1), np.float32)
-    return Answer(Prediction(record.id, "test", np.zeros(3), np.zeros(0), none, proposal), record)
+    prediction = Prediction(record.id, "test", np.zeros(3), np.zeros(0), none, proposal)
+    return Answer(prediction, record, align_corners=False)
 
 
 def energies(answers, params, weights=None):

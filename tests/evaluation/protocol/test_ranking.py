@@ -74,7 +74,7 @@ def test_the_ranking_is_the_rankers_and_the_boxes_are_the_localizers(split, few)
     # One of six boxes is wrong; by its own ranking the first class is right in two images.
     assert scores["top1_localization_error"] == scores["gt_known_error"] == pytest.approx(100 / 6)
     assert scores["n"] == {"test": 6}
-    before = plain(single_label_figures(own, own, COLOURS).scores(few))
+    before = plain(single_label_figures(own, own, COLOURS, few.input).scores(few))
     assert before["top1_classification_error"] == pytest.approx(400 / 6)
     assert before["gt_known_error"] == scores["gt_known_error"]
 
@@ -82,7 +82,7 @@ def test_the_ranking_is_the_rankers_and_the_boxes_are_the_localizers(split, few)
 def test_a_network_that_ranks_its_own_boxes_has_its_own_scores(split, few):
     own = pairs(split, missed=[0, 4], scores=(0.2, 0.5, 0.3))
     found = ranked_scores(own, own, [Ranker("self", own.predictions, "")], few)["self"]
-    alone = single_label_figures(own, own, COLOURS).scores(few)
+    alone = single_label_figures(own, own, COLOURS, few.input).scores(few)
     assert all(found[key] == alone[key] for key in found if key != "n")
     assert "top5_star_localization_error" in found
 

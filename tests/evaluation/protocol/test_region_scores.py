@@ -2,10 +2,10 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from pipeline.methods.detections import Detection
 
 from pipeline.errors import InputError
 from pipeline.evaluation.protocol.region_scores import region_scores
-from pipeline.methods.detections import Detection
 from pipeline.packed.record import Record
 from tests.parameters import changed
 

@@ -26,7 +26,7 @@ def scored(params):
 
     def make(pairs, tuning=None):
         tuning = pairs if tuning is None else tuning
-        return plain(single_label_figures(pairs, tuning, CLASSES).scores(few))
+        return plain(single_label_figures(pairs, tuning, CLASSES, few.input).scores(few))
 
     return make
 
@@ -111,11 +111,11 @@ def test_every_figure_has_an_interval_and_thresholds_have_none(params):
     swapped = replace(wrong, scores=np.array([5, 4, 3, 0, 2, 1], np.float32))
     pairs += masked([(swapped, record(3))] * 2 + pairs_of([3]))
     few = changed(params, evaluate__resamples=30)
-    scores = single_label_figures(pairs, pairs, CLASSES).scores(few)
+    scores = single_label_figures(pairs, pairs, CLASSES, few.input).scores(few)
     known = scores["gt_known_error_per_class"]["d"]
     assert known["value"] == pytest.approx(200 / 3)
     assert known["low"] < known["value"] < known["high"]
-    for name in (*ERRORS, "max_box_acc", "max_box_acc_v2", "px_ap", "mask_iou"):
+    for name in (*ERRORS, "max_box_acc", "max_box_acc_v2", "max_box_acc_30", "px_ap", "mask_iou"):
         assert scores[name]["low"] < scores[name]["value"] < scores[name]["high"], name
     for name in ("threshold", "second_threshold", "mask_threshold"):
         assert isinstance(scores[name], float)
@@ -133,7 +133,8 @@ def test_an_oracle_has_no_error_on_any_images(objects):
     params = changed(load(REPOSITORY / "params.yaml"), evaluate__resamples=3)
     images = [record(label, (x, y, x + 10, y + 10)) for label, x, y in objects]
     pairs = masked([(prediction(image), image) for image in images])
-    scores = plain(single_label_figures(pairs, pairs, CLASSES).scores(params))
+    judged = single_label_figures(pairs, pairs, CLASSES, params.input)
+    scores = plain(judged.scores(params))
     assert all(scores[name] == 0 for name in ERRORS)
     assert scores["max_box_acc_v2"] == scores["px_ap"] == scores["mask_iou"] == 100
 
@@ -192,22 +193,25 @@ def test_the_second_metric_of_choe_et_al_takes_any_component_and_three_ious(scor
     scores = scored([(guess, image)])
     assert scores["max_box_acc"] == 0
     assert scores["max_box_acc_v2"] == pytest.approx(100 * 2 / 3)
+    assert scores["max_box_acc_30"] == 100
+    assert scores["max_box_acc_70"] == 0
 
 
-def test_hits_by_level_are_those_of_the_labels_map():
-    hits = outcomes_of(pairs_of([0, 3], around=0.5)).hits
+def test_hits_by_level_are_those_of_the_labels_map(params):
+    hits = outcomes_of(pairs_of([0, 3], around=0.5), params.input).hits
     assert hits.shape == (2, 256)
     assert not hits[:, 1:128].any()
     assert hits[:, 128:].all()
 
 
-def test_maps_are_judged_at_the_size_of_the_image(scored):
+def test_maps_are_judged_at_the_size_of_the_image(params):
     image = record(box=(0, 0, 30, 20))
     maps = np.zeros((1, 4, 6), np.float32)  # cells of 10 px
     maps[0, :2, :3] = 1
     guess = Prediction("0", "test", np.ones(1, np.float32), np.array([0]), maps)
-    assert outcomes_of([(guess, image)]).hits[0, 128]
-    assert outcomes_of([(guess, image)]).mean_hits.tolist() == [True]
+    found = outcomes_of([(guess, image)], params.input)
+    assert found.hits[0, 128]
+    assert found.mean_hits.tolist() == [True]
 
 
 def test_the_mean_threshold_box_needs_no_tuning(scored):
@@ -272,10 +276,10 @@ def test_images_without_a_mask_do_not_count_for_masks(scored):
     assert both["gt_known_error"] > alone["gt_known_error"]
 
 
-def test_an_image_weighs_for_masks_as_often_as_it_was_drawn():
+def test_an_image_weighs_for_masks_as_often_as_it_was_drawn(params):
     bare, right = pairs_of([0, 1])
     wrong = (prediction(record(3, (45, 32, 60, 40))), record(3))
-    judged = outcomes_of([bare, *masked([right, wrong])])
+    judged = outcomes_of([bare, *masked([right, wrong])], params.input)
     masks = MaskScores(judged, judged)
     assert masks.figures(np.array([5.0, 1.0, 0.0])) == {"px_ap": 100, "mask_iou": 100}
     assert masks.figures(np.array([0.0, 0.0, 1.0]))["mask_iou"] < 10

@@ -47,7 +47,7 @@ def test_boxes_are_given_in_pixels_of_the_original_picture(split):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_number_of_processes_changes_nothing(split, monkeypatch, workers):
-    monkeypatch.setattr(module, "workers", lambda: workers)
+    monkeypatch.setattr(module, "packers", lambda: workers)
     found = list(search(split, partial(coloured, colour=0)))
     assert [each.id for each in found] == [f"{number:03}" for number in range(9)]
     scores = [coloured(decode(record), 0)[1] for record in split]

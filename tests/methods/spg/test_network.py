@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from pipeline.errors import InputError
-from pipeline.methods.spg.network import SelfProducedGuidance, SpgPlain
+from pipeline.methods.bases.spg_plain import SpgPlain
+from pipeline.methods.spg.network import SelfProducedGuidance
 from pipeline.models.backbones import Backbone
 from tests.parameters import changed
 

@@ -1,10 +1,12 @@
 import pytest
 import torch
 
-from pipeline.methods.spg.guidance import guidance_masks, masked_cross_entropy, normalise_maps
+from pipeline.methods.spg import objective as objectives
+from pipeline.methods.spg.guidance import guidance_masks, masked_cross_entropy
 from pipeline.methods.spg.network import GuidedMaps, SelfProducedGuidance
-from pipeline.methods.spg.objective import SelfProducedGuidanceObjective, upsample
+from pipeline.methods.spg.objective import SelfProducedGuidanceObjective
 from pipeline.models.backbones import Backbone
+from pipeline.models.maps import normalise_maps
 from tests.parameters import changed
 
 CLASSES, SIZE = 3, 16
@@ -15,12 +17,13 @@ TARGETS = torch.tensor([0, 2])
 def objective(quick):
     """Build the objective with other parameters of spg."""
 
-    def make(**values):
+    def make(align_corners=False, **values):
         plain = {"delta_h": 0.7, "delta_l": 0.1, "min_foreground": 0, "warmup_epochs": 2} | values
-        chosen = changed(quick, **{f"spg__{key}": value for key, value in plain.items()})
+        named = {f"spg__{key}": value for key, value in plain.items()}
+        chosen = changed(quick, input__align_corners=align_corners, **named)
         torch.manual_seed(0)
         network = SelfProducedGuidance(Backbone(chosen.backbone), CLASSES, chosen.spg)
-        return SelfProducedGuidanceObjective(network, chosen.spg)
+        return SelfProducedGuidanceObjective(network, chosen.spg, chosen.input)
 
     return make
 
@@ -34,6 +37,10 @@ def maps():
         return (3 * torch.randn(shape, generator=generator)).requires_grad_()
 
     return GuidedMaps(noise(2, CLASSES, 4, 4), noise(2, 8, 8), noise(2, 4, 4), noise(2, 4, 4))
+
+
+def upsample(maps, size, align_corners=False):
+    return objectives.upsample(maps, size, align_corners)
 
 
 def seeds_of(objective, maps):
@@ -143,3 +150,24 @@ def test_upsampling_keeps_constants_and_means():
     assert resized.shape == (2, SIZE, SIZE)
     assert torch.equal(resized[0], torch.full((SIZE, SIZE), 3.0))
     torch.testing.assert_close(resized[1].mean(), maps[1].mean())
+
+
+def test_aligned_corners_keep_the_values_of_the_corner_cells():
+    maps = torch.randn(2, 4, 4, generator=torch.Generator().manual_seed(0))
+    resized = upsample(maps, SIZE, align_corners=True)
+    assert torch.equal(resized[:, :: SIZE - 1, :: SIZE - 1], maps[:, ::3, ::3])
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_every_map_of_the_guidance_is_resized_as_told(objective, maps, align_corners):
+    trained = objective(align_corners=align_corners, cascade=False)
+    b1, b2, c, own = (
+        upsample(each.detach(), SIZE, align_corners)
+        for each in (maps.b1, maps.b2, maps.c, maps.attention[torch.arange(2), TARGETS])
+    )
+    seeds = guidance_masks(normalise_maps(own), trained.params)
+    fused = guidance_masks((b1.sigmoid() + b2.sigmoid()) / 2, trained.params.c)
+    expected = {"b2": (b2, seeds), "b1": (b1, seeds), "c": (c, fused)}
+    found = trained.guidance(maps, TARGETS, SIZE)
+    for branch, (logits, masks) in expected.items():
+        torch.testing.assert_close(found[branch], masked_cross_entropy(logits, masks))

@@ -115,6 +115,29 @@ def test_a_walk_ends_when_its_own_image_is_at_rest_not_the_batch():
     assert torch.equal(together[:1], power_map(cells[:1], kernel, 40, tolerance))
 
 
+def released_walk(weights, most, tolerance):
+    """M (N,) of D' (N, N) by SPN.pytorch's loop: a step below the tolerance is not applied."""
+    walk = weights / weights.sum(0)
+    current = torch.full((len(weights),), 1 / len(weights), dtype=weights.dtype)
+    for _ in range(most):
+        difference = walk @ current - current
+        if difference.norm() < tolerance:
+            return current, True
+        current = (current + difference) / (current + difference).sum()
+    return current, False
+
+
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-3, 1e-2])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_released_walk_ends_less_than_the_tolerance_before_ours(size, tolerance):
+    features = rectified(*size, batch=1)
+    released, rested = released_walk(explicit_weights(features)[0], 20, tolerance)
+    ours = power_map(*graph_of(*size, batch=1), 20, tolerance)[0]
+    apart = float((ours - released).norm())
+    assert apart < tolerance
+    assert (apart > 1e-9) == rested
+
+
 def test_the_walk_is_that_of_algorithm_1_step_by_step():
     features = rectified(5, 6, batch=1)
     weights = explicit_weights(features)[0]
