@@ -234,6 +234,7 @@ class AcolParams(Section):
     """Adversarial Complementary Learning."""
 
     erase_above: OpenFraction
+    pooling: Literal[1, 3]
 
 
 class AdlParams(Section):
@@ -294,7 +295,8 @@ class SaliencyParams(Section):
 
     tracks: Unique[Literal["multi", "single"]]
     methods: Annotated[Unique[SaliencyMethod], Field(min_length=1)]
-    excitation_stride: Count
+    excitation_layer: str
+    grad_cam_layer: str
     smoothing: Annotated[float, Field(ge=0, lt=1)]
     feedback_iterations: Count
 

@@ -249,7 +249,7 @@ METHOD = {"train_method", "evaluate_method"}
             {"classify"} | {n for n in STAGES if n.startswith("evaluate")} - {"evaluate_proposals"},
         ),
         ("wsddn.boxes", METHOD),
-        ("saliency.excitation_stride", {"evaluate_saliency"}),
+        ("saliency.excitation_layer", {"evaluate_saliency"}),
     ],
 )
 def test_a_parameter_reruns_only_the_stages_it_concerns(key, stages):
