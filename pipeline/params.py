@@ -314,6 +314,11 @@ class EvaluateParams(Section):
     threshold_from: Literal["val", "test"]
     ten_crop: bool
 
+    @property
+    def difficult_list(self) -> Path | None:
+        """The list file of the difficult subset; None: the rule of SPN Sec. 4.2."""
+        return None if self.difficult_from == "rule" else Path(self.difficult_from)
+
 
 class Params(Section):
     """The whole of params.yaml."""

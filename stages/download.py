@@ -14,13 +14,12 @@ from typing import get_args
 
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline.checksum import record_file, recorded, verify
 from pipeline.datasets import sources
 from pipeline.datasets.sources import External
 from pipeline.download.archives import DISTRIBUTIONS
-from pipeline.download.checksum import record_file, recorded, verify
 from pipeline.download.disk import writing
 from pipeline.download.inventory import Inventory, inventory
-from pipeline.download.progress import say
 from pipeline.download.provide import provide
 from pipeline.download.unpack import unpack
 from pipeline.errors import InputError
@@ -28,6 +27,7 @@ from pipeline.files import atomic_path, write_json
 from pipeline.folders import atomic_folder
 from pipeline.packed.record import Task
 from pipeline.params import Params
+from pipeline.progress import say
 from pipeline.workspace import located
 from stages import run
 from stages.paths import FILES, OUTSIDE, RAW, SEEN, download_folder
@@ -77,7 +77,11 @@ def download(params: Params) -> None:
 def named_files(params: Params) -> dict[str, Path | None]:
     """The files that parameters name, by their keys; None for one that is not read."""
     pretrain = params.pretrain
-    return {"pretrain.file": located(pretrain.file) if pretrain.source == "file" else None}
+    difficult = params.evaluate.difficult_list
+    return {
+        "pretrain.file": located(pretrain.file) if pretrain.source == "file" else None,
+        "evaluate.difficult_from": difficult and located(difficult),
+    }
 
 
 def seen_before() -> Found:
