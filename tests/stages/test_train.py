@@ -17,7 +17,7 @@ from pipeline.methods import registry
 from pipeline.packed.proposals import StoredProposals
 from pipeline.packed.record import SPLITS
 from pipeline.packed.store import PackedSplit
-from pipeline.training import batches, loop
+from pipeline.training import loop
 from stages import run
 from stages.paths import SCRATCH, model_folder, split_folder
 from stages.train import train
@@ -116,7 +116,7 @@ def test_edge_boxes_are_not_searched_again_when_a_training_goes_on(workspace, li
 
 
 def test_hiding_does_not_depend_on_the_number_of_workers(workspace, whole, listed, monkeypatch):
-    monkeypatch.setattr(batches, "loaders", lambda: 2)
+    monkeypatch.setattr("pipeline.packed.loading.workers", lambda **_: 2)
     train(listed, "has")
     assert files_of(model_folder("has")) == files_of(whole / "data/models/has")
 
