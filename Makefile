@@ -18,8 +18,9 @@ repro: $(READY) repository
 complete: $(READY) repository
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m paper.complete
 
+# Two workers, since each may take 2 GB. A file's tests stay on one, for the fixtures they share.
 test: $(READY) repository
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # -B: a dry run writes nothing, not even bytecode.
 paper: $(READY) $(if $(DRY),,repository)

@@ -234,6 +234,14 @@ class AcolParams(Section):
     """Adversarial Complementary Learning."""
 
     erase_above: OpenFraction
+    pooling: Literal[1, 3]
+
+
+class AdlParams(Section):
+    """Attention-based Dropout Layer."""
+
+    drop_rate: Fraction
+    threshold: OpenFraction
 
 
 class OquabParams(Section):
@@ -287,7 +295,8 @@ class SaliencyParams(Section):
 
     tracks: Unique[Literal["multi", "single"]]
     methods: Annotated[Unique[SaliencyMethod], Field(min_length=1)]
-    excitation_stride: Count
+    excitation_layer: str
+    grad_cam_layer: str
     smoothing: Annotated[float, Field(ge=0, lt=1)]
     feedback_iterations: Count
 
@@ -305,6 +314,11 @@ class EvaluateParams(Section):
     threshold_from: Literal["val", "test"]
     ten_crop: bool
 
+    @property
+    def difficult_list(self) -> Path | None:
+        """The list file of the difficult subset; None: the rule of SPN Sec. 4.2."""
+        return None if self.difficult_from == "rule" else Path(self.difficult_from)
+
 
 class Params(Section):
     """The whole of params.yaml."""
@@ -321,6 +335,7 @@ class Params(Section):
     proposals: Annotated[Unique[str], AfterValidator(_known("proposals"))]
     has: HasParams
     acol: AcolParams
+    adl: AdlParams
     oquab: OquabParams
     wsddn: WsddnParams
     edge_boxes: EdgeBoxesParams

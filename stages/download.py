@@ -3,9 +3,9 @@
 An embedded data set is verified and unpacked into data/raw. Another one is downloaded and unpacked
 outside the outs of DVC, unless its environment variable says where it lies; data/raw then has its
 inventory, and data/files that of the files that params.yaml names. So other files there, once
-seen, rerun the stages that read them. data/outside.txt lists what is outside: the stage
-`look_again` marks that list if it is not empty, so that this stage runs in every `dvc repro` as
-long as something outside is in use.
+seen, rerun the stages that read them. data/outside.txt lists what is outside, or says
+"nothing": the stage `look_again` adds a line to a list, so that DVC finds it changed and runs this
+stage in every `dvc repro` as long as something outside is in use.
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,12 @@ from typing import get_args
 
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline.checksum import record_file, recorded, verify
 from pipeline.datasets import sources
 from pipeline.datasets.sources import External
 from pipeline.download.archives import DISTRIBUTIONS
-from pipeline.download.checksum import record_file, recorded, verify
 from pipeline.download.disk import writing
 from pipeline.download.inventory import Inventory, inventory
-from pipeline.download.progress import say
 from pipeline.download.provide import provide
 from pipeline.download.unpack import unpack
 from pipeline.errors import InputError
@@ -28,6 +27,7 @@ from pipeline.files import atomic_path, write_json
 from pipeline.folders import atomic_folder
 from pipeline.packed.record import Task
 from pipeline.params import Params
+from pipeline.progress import say
 from pipeline.workspace import located
 from stages import run
 from stages.paths import FILES, OUTSIDE, RAW, SEEN, download_folder
@@ -71,13 +71,17 @@ def download(params: Params) -> None:
                 write_content(folder, key, outside)
         write_json(SEEN, {name: found.model_dump() for name, found in outside.items()})
         with atomic_path(OUTSIDE) as path:
-            path.write_text("".join(f"{name}\n" for name in sorted(outside)))
+            path.write_text("".join(f"{name}\n" for name in sorted(outside) or ["nothing"]))
 
 
 def named_files(params: Params) -> dict[str, Path | None]:
     """The files that parameters name, by their keys; None for one that is not read."""
     pretrain = params.pretrain
-    return {"pretrain.file": located(pretrain.file) if pretrain.source == "file" else None}
+    difficult = params.evaluate.difficult_list
+    return {
+        "pretrain.file": located(pretrain.file) if pretrain.source == "file" else None,
+        "evaluate.difficult_from": difficult and located(difficult),
+    }
 
 
 def seen_before() -> Found:

@@ -34,7 +34,7 @@ def evaluate_saliency(params: Params, track: Task) -> None:
 
     Raises:
         InputError: a track that params.yaml does not list, a missing or foreign input, a
-            stride that the backbone does not have, a map that is not finite, nothing to score.
+            layer that the backbone does not have, a map that is not finite, nothing to score.
     """
     if track not in params.saliency.tracks:
         raise unlisted(track, "saliency.tracks")

@@ -24,6 +24,11 @@ REPOSITORY = Path(__file__).parents[1]
 BIRDS = {"001.Red_bird": "red", "002.Blue_bird": "blue"}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest file, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
 @pytest.fixture(scope="session")
 def params() -> Params:
     """The repository's own params.yaml, with fixed dealing and size of photographs."""

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.download.checksum import CorruptFile, record, record_file, recorded, verify
-from pipeline.download.progress import say
+from pipeline.checksum import CorruptFile, record, record_file, recorded, verify
+from pipeline.progress import say
 
 
 @dataclass(frozen=True)

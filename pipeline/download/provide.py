@@ -9,16 +9,16 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline.checksum import recorded
 from pipeline.download.addresses import below, local_path
 from pipeline.download.archives import Archive, Distribution
-from pipeline.download.checksum import recorded
 from pipeline.download.disk import free_space, writing
 from pipeline.download.partial import Partial
-from pipeline.download.progress import say
 from pipeline.download.transfer import fetch
 from pipeline.download.unpack import unpack
 from pipeline.errors import InputError
 from pipeline.files import write_json
+from pipeline.progress import say
 
 MIRROR = "WSOL_MIRROR"
 _RECORD = ".unpacked.json"

@@ -12,7 +12,7 @@ from pipeline.download.disk import free_space
 from pipeline.download.expected import Expected
 from pipeline.download.http import Interrupted, Unusable
 from pipeline.download.partial import Origin, Partial
-from pipeline.download.progress import bar, say
+from pipeline.progress import bar, say
 
 TRIES = 6
 """Requests in a row that bring nothing new before an address is given up."""

@@ -6,15 +6,15 @@ Interrupted, even by a kill, it goes on where it stopped: hence not pooch, which
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.checksum import CorruptFile
 from pipeline.download import resuming
 from pipeline.download.addresses import local_path, shown
-from pipeline.download.checksum import CorruptFile
 from pipeline.download.disk import writing
 from pipeline.download.expected import Expected
 from pipeline.download.http import Unusable
 from pipeline.download.partial import Partial
-from pipeline.download.progress import say
 from pipeline.errors import InputError
+from pipeline.progress import say
 
 
 def fetch(

@@ -15,9 +15,9 @@ from stat import S_IFDIR, S_IFMT, S_IFREG
 from typing import IO, Literal, Self
 
 from pipeline.download.disk import explained
-from pipeline.download.progress import reading
 from pipeline.errors import InputError
 from pipeline.folders import atomic_folder
+from pipeline.progress import reading
 
 # The largest official archive, the ILSVRC training images, has 1,281,167 files in 1,000 tars.
 MAX_MEMBERS = 2_000_000

@@ -37,6 +37,12 @@ class ComplementaryNetwork(SpgPlain):
         )
         self.b4 = nn.Conv2d(params.channels, classes, 1)
         self.erase_above = erasing.erase_above
+        self.smooth = nn.AvgPool2d(erasing.pooling, stride=1, padding=erasing.pooling // 2)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return what both classifiers read: the backbone's last map, averaged by `pooling`."""
+        smoothed: Tensor = self.smooth(super().features(images))
+        return smoothed
 
     def complementary(self, images: Tensor, targets: Tensor | None = None) -> ComplementaryMaps:
         """Return both classifiers' maps of images (B, 3, S, S) uint8.
@@ -45,7 +51,7 @@ class ComplementaryNetwork(SpgPlain):
             targets: (B,) the class of each image whose map in A tells what B does not see; without
                 them A's best class, of equal ones the first.
         """
-        features = self.backbone(images)[-1]
+        features = self.features(images)
         a = self.a4(self.a(features))
         chosen = a.mean((2, 3)).argmax(1) if targets is None else targets
         attention = a[torch.arange(len(a)), chosen]

@@ -46,6 +46,7 @@ METHODS: dict[str, Entry] = {
     "spg": Entry("spg.objective", "SPG", ("single",), twin="spg_plain"),
     "has": Entry("has", "HaS", ("single",), "methods", twin="cam"),
     "acol": Entry("acol", "ACoL", ("single",), "methods", twin="spg_plain"),
+    "adl": Entry("adl", "ADL", ("single",), "methods", twin="cam"),
     "oquab": Entry("oquab", "Global max pooling", ("multi",), "methods", twin="cam"),
     "wsddn": Entry("wsddn", "WSDDN", ("multi",), "methods"),
     "rpn": Entry("rpn", "RPN (supervised)", ("multi",), "methods"),

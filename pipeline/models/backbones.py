@@ -122,6 +122,7 @@ def network_for(params: BackboneParams, size: int) -> nn.Module:
     return backbone.network
 
 
+@torch.enable_grad()
 def _leading(network: nn.Module, stages: int) -> list[nn.Parameter]:
     """Return the parameters that the maps of the first `stages` stages rest on.
 

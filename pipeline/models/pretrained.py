@@ -15,8 +15,8 @@ from timm.data.config import resolve_data_config
 from timm.data.transforms_factory import create_transform
 from torch import Tensor, nn
 
-from pipeline.download.checksum import CorruptFile
-from pipeline.download.checksum import verify as verify_checksum
+from pipeline.checksum import CorruptFile
+from pipeline.checksum import verify as verify_checksum
 from pipeline.errors import InputError, first_line
 from pipeline.models.networks.network import Network
 from pipeline.models.networks.registry import find

@@ -86,7 +86,7 @@ def layer_name(path: str) -> str:
 
     Of a layer `a.b` timm's wrappers make `a_b`, `body.a.b` or `model.a.b`.
     """
-    return path.removeprefix("body.").removeprefix("model.").replace(".", "_")
+    return path.replace(".", "_").removeprefix("body_").removeprefix("model_")
 
 
 def load_state(module: nn.Module, state: Mapping[str, Tensor], complaint: str) -> None:

@@ -18,7 +18,7 @@ from ruamel.yaml.error import YAMLError
 from pipeline.errors import InputError
 from pipeline.params import Section
 
-FURTHER = "*"
+ANY_OTHER = "*"
 """As a row's `model`: every method that has no row of its own in the table."""
 
 INTERVAL = (
@@ -39,7 +39,7 @@ class Measured:
 
     `key` and `n` are dotted paths; `n` counts the images (for pointing: image and class pairs).
     A `key` that leads to several estimates fills one column for each, named "{entry}". `model` may
-    be a pattern ("spg+*"), or `FURTHER`. In names "{network}" stands for the backbone in the
+    be a pattern ("spg+*"), or `ANY_OTHER`. In names "{network}" stands for the backbone in the
     paper's words, "{ranker}" for what follows the "+" of the model, "{label}" for the method.
     `paper` is the paper's row where it is named differently, `paper_network` the network whose
     column it is compared with, whatever the backbone. `optional` scores may be absent. `switch`
@@ -80,9 +80,9 @@ class Table:
     thresholded: bool
 
     def matches(self, line: Measured, model: str, labels: Mapping[str, str]) -> bool:
-        """Tell whether `model` fills `line`; `labels` has the methods that `FURTHER` means."""
-        if line.model == FURTHER:
-            others = (other for other in self.measured if other.model != FURTHER)
+        """Tell whether `model` fills `line`; `labels` has the methods that `ANY_OTHER` means."""
+        if line.model == ANY_OTHER:
+            others = (other for other in self.measured if other.model != ANY_OTHER)
             return model in labels and not any(fnmatchcase(model, o.model) for o in others)
         return fnmatchcase(model, line.model)
 
@@ -141,7 +141,7 @@ class _Row(Section):
                 n=column.n,
                 paper=self.paper,
                 paper_network=self.paper_network,
-                optional=column.optional or self.model == FURTHER,
+                optional=column.optional or self.model == ANY_OTHER,
                 switch=switch.format(model=self.model),
             )
             for column in columns

@@ -13,5 +13,5 @@ def c_mwp(network: nn.Module, images: Tensor, classes: Tensor, params: SaliencyP
     same layers, so that the difference of the maps is the map of the difference; what is negative
     is cut off after the sum over channels, as in the released code. Args and errors as of `mwp`.
     """
-    excited, inhibited = winning(network, images, classes, params.excitation_stride, (1.0, -1.0))
+    excited, inhibited = winning(network, images, classes, params.excitation_layer, (1.0, -1.0))
     return (excited - inhibited).clamp(min=0)

@@ -13,24 +13,32 @@ from pipeline.saliency.backward import (
     TorchFunction,
     class_score,
 )
+from pipeline.saliency.layers import maps_of
 
 
 def grad_cam(network: nn.Module, images: Tensor, classes: Tensor, params: SaliencyParams) -> Tensor:
     """Return ReLU(sum_k a_k A^k), a_k = mean over cells of dS/dA^k (Eq. 1, 2), (n, h, w).
 
-    A are the last feature maps: what an activation or a concatenation gave last, of more than one
-    cell. Of a class activation network that is its CAM without the negative part.
+    A are the maps of the backbone's layer `grad_cam_layer`, or else the last feature maps: what an
+    activation or a concatenation gave last, of more than one cell. Of a class activation network
+    these give its CAM without the negative part.
 
     Raises:
         InputError: the network has no such maps.
     """
-    with LastMaps() as last:
-        logits = network(images.detach().requires_grad_())
-    if last.maps is None:
-        raise InputError("saliency.methods: grad_cam needs a network with feature maps")
-    (slope,) = torch.autograd.grad(class_score(logits, classes), last.maps)
-    weights = slope.mean((2, 3), keepdim=True)
-    return (weights * last.maps).sum(1).relu()
+    pixels, name = images.detach().requires_grad_(), params.grad_cam_layer
+    if name:
+        with maps_of(network, name, "saliency.grad_cam_layer") as found:
+            logits = network(pixels)
+        maps = found[-1]
+    else:
+        with LastMaps() as last:
+            logits = network(pixels)
+        if last.maps is None:
+            raise InputError("saliency.methods: grad_cam needs a network with feature maps")
+        maps = last.maps
+    (slope,) = torch.autograd.grad(class_score(logits, classes), maps)
+    return (slope.mean((2, 3), keepdim=True) * maps).sum(1).relu()
 
 
 class LastMaps(Replaced):

@@ -2,8 +2,8 @@
 
 import pytest
 
+from pipeline.checksum import parse
 from pipeline.download.archives import DISTRIBUTIONS, Archive, Distribution
-from pipeline.download.checksum import parse
 
 ARCHIVES = [archive for entry in DISTRIBUTIONS.values() for archive in entry.archives]
 

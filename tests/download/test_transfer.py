@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from pipeline.checksum import verify
 from pipeline.download import http, resuming
-from pipeline.download.checksum import verify
 from pipeline.download.disk import free_space
 from pipeline.download.transfer import fetch
 from pipeline.errors import InputError

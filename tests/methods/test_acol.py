@@ -15,8 +15,8 @@ CLASSES = 5
 def build(quick):
     """Build a network with the same random weights each time."""
 
-    def make(kind=ComplementaryNetwork, erase_above=0.6):
-        chosen = changed(quick, acol__erase_above=erase_above)
+    def make(kind=ComplementaryNetwork, erase_above=0.6, pooling=1):
+        chosen = changed(quick, acol__erase_above=erase_above, acol__pooling=pooling)
         extra = (chosen.acol,) if kind is ComplementaryNetwork else ()
         torch.manual_seed(0)
         return kind(Backbone(chosen.backbone), CLASSES, chosen.spg, *extra).eval()
@@ -101,6 +101,20 @@ def test_a_is_spg_plain_with_its_first_weights_and_gives_the_scores(build, image
         expected = twin(images)
         torch.testing.assert_close(network(images), expected)
         torch.testing.assert_close(network.localize(images).logits, expected)
+
+
+def test_both_classifiers_and_the_scores_read_the_averaged_map(build, images):
+    plain, pooled = build(), build(pooling=3)
+    last = plain.backbone(images)[-1]
+    average = F.avg_pool2d(last, 3, stride=1, padding=1)
+    torch.testing.assert_close(plain.features(images), last, rtol=0, atol=0)
+    torch.testing.assert_close(pooled.features(images), average)
+    maps = pooled.complementary(images, torch.tensor([0, 1, 2]))
+    expected = pooled.a4(pooled.a(average))
+    torch.testing.assert_close(maps.a, expected)
+    torch.testing.assert_close(pooled(images), expected.mean((2, 3)))
+    attention = expected[torch.arange(3), torch.tensor([0, 1, 2])]
+    torch.testing.assert_close(maps.b, pooled.b4(pooled.b(erase(average, attention, 0.6))))
 
 
 def test_both_classifiers_learn_the_label_with_its_own_map_erased(build, images):

@@ -64,7 +64,9 @@ def test_first_weights_are_the_layers_of_the_features_alone(tmp_path, name):
     load_first_weights(Backbone(params).network, path)
 
 
-@pytest.mark.parametrize("wrapped", ["stages.0.bias", "stages_0.bias", "body.stages.0.bias"])
+@pytest.mark.parametrize(
+    "wrapped", ["stages.0.bias", "stages_0.bias", "body.stages.0.bias", "body_stages.0.bias"]
+)
 def test_a_layer_has_one_name_in_every_wrapper_of_timm(wrapped):
     assert layer_name(wrapped) == layer_name("model.stages.0.bias") == "stages_0_bias"
 

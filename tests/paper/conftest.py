@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.reporting.catalogue import FURTHER
+from paper.settings import FURTHER
 from tests.conftest import REPOSITORY
 
 FAKE_DVC = f"""#!{sys.executable}
@@ -19,7 +19,7 @@ MULTI = ("wsddn", "selective_search", "edge_boxes", "rpn")
 def invented(name, scores):
     # Of a file of several models, those of one of them.
     of = {{"saliency_multi": "mwp_multi", "saliency_single": "mwp_single",
-          "ranking": "spg+resnet50"}}
+          "compare": "spg+resnet50"}}
     return scores[of.get(name, name)]
 
 words = sys.argv[1:]
@@ -61,8 +61,11 @@ elif words[:2] == ["exp", "run"]:
         names = {{"voc2007": "VOC2007", "voc2012": "VOC2012", "coco2014": "COCO2014",
                  "cub": "CUB-200-2011", "ilsvrc": "ILSVRC"}}
         own = {{"dataset": names[changes[f"data.{{track}}"]], "backbone": changes["backbone.name"]}}
+        scored = content | own
+        if name == "compare":
+            scored = {{"differences": {{}}, "ranking": {{scored["model"]: scored}}}}
         if variant not in os.environ.get("SILENT", "").split():
-            (folder / f"{{name}}.json").write_text(json.dumps(content | own))
+            (folder / f"{{name}}.json").write_text(json.dumps(scored))
 """
 
 

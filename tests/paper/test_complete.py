@@ -8,9 +8,11 @@ import pytest
 from paper.complete import EXPERIMENTS, write
 from paper.experiment import target
 from paper.report import FOLDER, record_file
+from paper.settings import FURTHER
 from pipeline.files import write_json
+from pipeline.methods.registry import listed, models
 from pipeline.params import Params
-from pipeline.reporting.catalogue import FURTHER, MODELS, TABLES
+from pipeline.reporting.catalogue import TABLES
 from tests.conftest import REPOSITORY
 
 SCORES = json.loads((REPOSITORY / "tests/reporting/scores.json").read_text())
@@ -30,13 +32,16 @@ def keep_invented(params: Params) -> None:
 
 def test_the_first_run_switches_every_method_on(params: Params) -> None:
     applied = EXPERIMENTS[0].applied(params)
-    assert set(applied.methods.model_dump().values()) == {True}
+    assert applied.methods == listed("methods")
+    assert applied.proposals == listed("proposals")
     assert applied.ranking.classifiers
 
 
 def test_every_scores_file_is_made_by_a_stage(params: Params) -> None:
     command = EXPERIMENTS[0].command()
-    assert {target(name) for name in (*MODELS, *FURTHER)} <= set(command)
+    assert {target(name) for name in (*(model.name for model in models(params)), *FURTHER)} <= set(
+        command
+    )
 
 
 def test_each_ablation_changes_one_value_of_spg_alone(params: Params) -> None:

@@ -77,8 +77,7 @@ def test_a_printed_command_parses_back_into_the_same_parameters() -> None:
         for experiment in experiments(FOUND, table):
             words = shlex.split(shlex.join(experiment.command()))
             for key, text in changes(words).items():
-                if key == "ranking.classifiers":  # words in single quotes, as hydra reads them
-                    text = text.replace("'", '"')
+                text = text.replace("'", '"')  # words of lists, as hydra reads them
                 *sections, last = key.split(".")
                 block = base
                 for section in sections:

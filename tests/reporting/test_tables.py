@@ -71,6 +71,15 @@ def test_scores_that_only_some_data_have_may_be_missing(scores):
     assert cells(scores, "spg-4")["SPG", "PxAP"].value == 61.0
 
 
+def test_the_oracles_boxes_stand_in_a_row_of_their_own(scores, on_voc2007):
+    oracle = scores["spn_multi"]["cor_loc_oracle"]["mean"]["value"]
+    measured = cells(on_voc2007, "spn-4")["SPN, oracle", "mean"]
+    assert (measured.value, measured.paper) == (oracle, 60.6)
+    del scores["spn_multi"]["cor_loc_oracle"]
+    assert ("SPN, oracle", "mean") not in cells(scores, "spn-4")
+    assert ("SPN", "mean") in cells(scores, "spn-4")
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), "12", None, True])
 @pytest.mark.parametrize("part", ["value", "low", "high"])
 def test_a_score_that_is_no_finite_number_is_an_error(scores, part, bad):

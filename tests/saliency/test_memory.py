@@ -46,7 +46,7 @@ class Network(nn.Module):
 
 @pytest.fixture
 def saliency(params):
-    return params.saliency.model_copy(update={"excitation_stride": 2, "feedback_iterations": 2})
+    return params.saliency.model_copy(update={"excitation_layer": "", "feedback_iterations": 2})
 
 
 @pytest.fixture

@@ -93,13 +93,13 @@ def network(request, quick):
         return Headed(Inception(), 8)
     if request.param == "residual":
         return residual(in_place=True)
-    return registry.find(request.param).build(Backbone(quick.backbone), 3, quick)
+    return registry.find(request.param, quick).load().network(Backbone(quick.backbone), 3, quick)
 
 
 @pytest.fixture
 def saliency(quick):
-    """Excitation backpropagation ends at a stage that every one of these networks has."""
-    return changed(quick, saliency__excitation_stride=4).saliency
+    """Excitation backpropagation ends at the last stage, which every one of them has."""
+    return quick.saliency
 
 
 @pytest.fixture
@@ -239,9 +239,10 @@ def test_after_an_error_inside_all_is_as_it_was(network, images, saliency, metho
 
 
 @pytest.mark.parametrize("method", ["mwp", "c_mwp"])
-def test_the_stage_of_the_stride_sets_the_size_of_the_map(quick, images, method):
-    network = registry.find("cam_multi").build(Backbone(quick.backbone), 3, quick)
-    for stride in (2, 4, 8, 16):
-        params = changed(quick, saliency__excitation_stride=stride).saliency
+def test_the_layer_sets_the_size_of_the_map(quick, images, method):
+    network = registry.find("cam_multi", quick).load().network(Backbone(quick.backbone), 3, quick)
+    strides = {"bn1": 2, "blocks.0": 2, "blocks.1": 4, "blocks.2.0": 8, "": 16}
+    for name, stride in strides.items():
+        params = changed(quick, saliency__excitation_layer=name).saliency
         (maps,) = saliency_maps(network, images[:1], [[0]], method, params)
         assert maps.shape == (1, 32 // stride, 32 // stride)

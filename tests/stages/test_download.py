@@ -181,7 +181,7 @@ def test_weights_that_are_missing_are_told_before_anything_is_done(embedded, par
 
 def test_without_anything_outside_there_is_nothing_to_look_at_again(embedded, params):
     download(using(params, multi="cutouts", single="cutouts"))
-    assert Path("data/outside.txt").read_bytes() == b""
+    assert Path("data/outside.txt").read_text() == "nothing\n"
     assert json.loads(Path("data/seen.json").read_text()) == {}
     assert json.loads(Path("data/files/pretrain.file.json").read_text()) == {}
 

@@ -166,9 +166,9 @@ def test_predictions_of_more_images_than_the_split_has_are_refused(few):
     assert not out("multi").exists()
 
 
-def test_a_stride_that_the_backbone_lacks_is_refused(few):
-    with pytest.raises(InputError, match=r"saliency.excitation_stride: 5 .*\[2, 4, 8, 16, 16\]"):
-        evaluate_saliency(changed(few, saliency__excitation_stride=5), "multi")
+def test_a_layer_that_the_backbone_lacks_is_refused(few):
+    with pytest.raises(InputError, match=r"excitation_layer: 'pool4' .* conv_stem, bn1, blocks"):
+        evaluate_saliency(changed(few, saliency__excitation_layer="pool4"), "multi")
     assert not out("multi").exists()
 
 

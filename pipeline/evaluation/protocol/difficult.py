@@ -5,35 +5,33 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.evaluation.protocol.answer import Answer
-
-RULE = "rule"
-"""The value of `evaluate.difficult_from` that stands for `metrics.pointing.difficult_pairs`."""
+from pipeline.workspace import located
 
 Difficult = Callable[[Answer], Collection[int]]
 """An image -> its classes of the difficult subset."""
 
 
-def difficult_subset(source: str, classes: tuple[str, ...]) -> Difficult:
+def difficult_subset(source: Path | None, classes: tuple[str, ...]) -> Difficult:
     """Return what tells the difficult classes of an image, by the rule or by a list.
 
     On the boxes of VOC2007 test that are not marked difficult the rule finds 2,270 of 7,013 pairs;
     the list of Excitation Backprop's authors holds 2,230 of these.
 
     Args:
-        source: `RULE`, or the path of a list as `read_list` takes it.
+        source: a list as `read_list` takes it; None for the rule of `metrics.pointing`.
 
     Raises:
         InputError: here as `read_list`; later, of an image that the list does not name.
     """
-    if source == RULE:
+    if source is None:
         return lambda answer: answer.difficult
-    listed = read_list(Path(source), classes)
+    listed = read_list(located(source), classes)
 
     def of_image(answer: Answer) -> Collection[int]:
         if answer.record.id not in listed:
             raise InputError(
                 f"{source}: image {answer.record.id} is not listed; evaluate.difficult_from needs "
-                f"the list of this data set's test images, or {RULE}"
+                f"the list of this data set's test images, or rule"
             )
         return listed[answer.record.id]
 
@@ -53,7 +51,7 @@ def read_list(path: Path, classes: tuple[str, ...]) -> dict[str, frozenset[int]]
         lines = path.read_text().splitlines()
     except FileNotFoundError:
         raise InputError(
-            f"{path}: not found; evaluate.difficult_from is {RULE} or the path of a list"
+            f"{path}: not found; evaluate.difficult_from is rule or the path of a list"
         ) from None
     except (OSError, UnicodeDecodeError):
         raise InputError(f"{path}: cannot be read as a text file; restore it") from None

@@ -41,7 +41,7 @@ def test_figures(
     Raises:
         InputError: as `measure` and `difficult_subset`.
     """
-    difficult = difficult_subset(params.evaluate.difficult_from, classes)
+    difficult = difficult_subset(params.evaluate.difficult_list, classes)
     pointing = Pointing("pointing", Answer.point, difficult, classes, params.evaluate)
     centre = Pointing("center_pointing", Answer.centre, difficult, classes, params.evaluate)
     points = ScoredPoints(classes, params.evaluate)
@@ -59,7 +59,7 @@ def pointing_figures(pairs: Pairs, classes: tuple[str, ...], params: Params) -> 
     Raises:
         InputError: as `measure` and `difficult_subset`.
     """
-    difficult = difficult_subset(params.evaluate.difficult_from, classes)
+    difficult = difficult_subset(params.evaluate.difficult_list, classes)
     pointing = Pointing("pointing", Answer.point, difficult, classes, params.evaluate)
     figures, images = measure(pairs, (pointing,), params.input)
     return Judged(figures, images, {"n": {"test": images, **pointing.counts()}})

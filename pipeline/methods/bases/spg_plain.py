@@ -24,13 +24,18 @@ class SpgPlain(nn.Module):
         )
         self.a4 = nn.Conv2d(params.channels, classes, 1)
 
+    def features(self, images: Tensor) -> Tensor:
+        """Return what A reads of images (B, 3, S, S) uint8: the backbone's last map."""
+        last: Tensor = self.backbone(images)[-1]
+        return last
+
     def forward(self, images: Tensor) -> Tensor:
-        attention: Tensor = self.a4(self.a(self.backbone(images)[-1]))
+        attention: Tensor = self.a4(self.a(self.features(images)))
         return attention.mean((2, 3))
 
     def localize(self, images: Tensor) -> Localization:
         """Return scores and the attention maps, which are A4's output (SPG Sec. 3.1)."""
-        attention = self.a4(self.a(self.backbone(images)[-1]))
+        attention = self.a4(self.a(self.features(images)))
         return Localization(attention.mean((2, 3)), attention)
 
 

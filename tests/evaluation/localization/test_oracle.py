@@ -2,14 +2,21 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
+from torchvision.ops import nms
 
 from pipeline.errors import InputError
 from pipeline.evaluation.localization.boxes import mean_threshold_box
-from pipeline.evaluation.localization.oracle import candidate_boxes, mean_components
+from pipeline.evaluation.localization.oracle import (
+    SUPPRESSED_FROM,
+    best_apart,
+    candidate_boxes,
+    mean_components,
+)
 
 SIDES = st.integers(1, 9)
 
@@ -60,6 +67,17 @@ def test_of_several_maps_the_best_of_boxes_that_overlap_by_more_than_0_7_stays()
     nearly, apart = [0, 0, 80, 90], [0, 0, 80, 60]  # IoU 0.9 and 0.6 with LEFT
     maps = [shown(nearly), shown(LEFT, response=2.0), shown(apart)]
     assert candidate_boxes(maps).tolist() == [LEFT, apart]
+
+
+@pytest.mark.parametrize("count", [0, 1, 300])
+def test_suppression_keeps_what_torchvisions_keeps(count):
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 40, (count, 2))
+    boxes = np.hstack([corners, corners + rng.uniform(20, 60, (count, 2))]).astype(np.float32)
+    scores = rng.integers(0, 50, count).astype(np.float32)
+    theirs = nms(torch.from_numpy(boxes), torch.from_numpy(scores), SUPPRESSED_FROM)
+    assert best_apart(boxes, scores).tolist() == theirs.tolist()
+    assert count < 300 or len(theirs) < 250
 
 
 @pytest.mark.parametrize(("side", "count"), [(50, 0), (51, 1)])

@@ -42,13 +42,13 @@ def written(tmp_path):
 
 
 def test_the_rule_is_that_of_the_paper():
-    assert list(difficult_subset("rule", CLASSES)(answer())) == [0]
+    assert list(difficult_subset(None, CLASSES)(answer())) == [0]
 
 
 def test_the_columns_of_a_list_are_the_classes_in_alphabetical_order(written):
     path = written("1\t1\t0\t0\n2\t0\t0\t1\n3\t0\t0\t0\n")  # cat, cow, dog
     assert read_list(path, CLASSES) == {"1": {1}, "2": {0}, "3": set()}
-    assert difficult_subset(str(path), CLASSES)(answer()) == {1}
+    assert difficult_subset(path, CLASSES)(answer()) == {1}
 
 
 def test_the_list_decides_which_pairs_are_counted(written, params):
@@ -62,7 +62,7 @@ def test_the_list_decides_which_pairs_are_counted(written, params):
 
 
 def test_an_image_that_is_not_listed_is_named(written):
-    subset = difficult_subset(str(written("1\t1\t0\t0\n")), CLASSES)
+    subset = difficult_subset(written("1\t1\t0\t0\n"), CLASSES)
     with pytest.raises(InputError, match=r"difficult.tsv: image 7 is not listed; .*, or rule"):
         subset(answer("7"))
 
@@ -78,7 +78,7 @@ def test_a_line_that_is_no_image_with_its_flags_is_named(written, text):
 
 def test_a_missing_list_is_told_with_its_parameter(tmp_path):
     with pytest.raises(InputError, match=r"none.tsv: not found; evaluate.difficult_from is rule"):
-        difficult_subset(str(tmp_path / "none.tsv"), CLASSES)
+        difficult_subset(tmp_path / "none.tsv", CLASSES)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.download.checksum import verify
+from pipeline.checksum import verify
 from pipeline.download.unpack import unpack
 
 

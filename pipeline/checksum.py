@@ -4,9 +4,9 @@ import hashlib
 import re
 from pathlib import Path
 
-from pipeline.download.progress import reading
 from pipeline.errors import InputError
 from pipeline.files import atomic_path
+from pipeline.progress import reading
 
 _BLOCK = 2**20
 _FORM = re.compile(r"(?:md5:)?([0-9a-f]{32})|(?:sha256:)?([0-9a-f]{64})")
