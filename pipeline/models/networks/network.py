@@ -1,4 +1,4 @@
-"""A network of the papers: its classifier, and the stages of its features."""
+"""A network that is not timm's: its classifier, and the stages of its features."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -80,6 +80,10 @@ class Network:
         features.pretrained_cfg = self._configuration()
         return features
 
+    def features_and_head(self, output_stride: int) -> nn.Module:
+        """Raise InputError: behind the last stage there is the classifier alone."""
+        raise no_head(self.name)
+
     def _configuration(self) -> dict[str, Any]:
         return {
             "architecture": self.name,
@@ -89,6 +93,14 @@ class Network:
             "crop_pct": self.crop,
             "interpolation": "bilinear",
         }
+
+
+def no_head(name: str) -> InputError:
+    """Return the error of a network that has no further features behind its last stage."""
+    return InputError(
+        f"backbone.last: {name} has no convolution and activation between its last stage and its "
+        "classifier; set it to stage"
+    )
 
 
 def torchvision_weights(name: str) -> Mapping[str, Tensor]:

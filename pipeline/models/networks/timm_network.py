@@ -8,10 +8,12 @@ from typing import Any
 import timm
 import torch
 from timm.layers.format import Format
+from timm.models import FeatureListNet
+from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
 from pipeline.errors import InputError, first_line
-from pipeline.models.networks.network import IMAGENET_CLASSES
+from pipeline.models.networks.network import IMAGENET_CLASSES, no_head
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,27 @@ class TimmNetwork:
             raise InputError(complaint)
         if getattr(features, "output_fmt", None) == Format.NHWC:
             features.register_forward_hook(_channels_first)
+        return features
+
+    def features_and_head(self, output_stride: int) -> nn.Module:
+        """Return `features` with one stage more, which ends behind the activation of conv_head.
+
+        Raises:
+            InputError: as `features`; the network is not of the family of EfficientNet, to which
+                MobileNetV2 belongs, or has no such head.
+        """
+        with torch.device("meta"):
+            whole = self.classifier()
+            if not isinstance(whole, EfficientNet) or not isinstance(whole.conv_head, nn.Conv2d):
+                raise no_head(self.name)
+            info: Any = self.features(output_stride).feature_info
+        complaint = f"backbone.name: timm cannot build {self.name}"
+        network: Any = self._create(complaint, output_stride=output_stride)
+        head = {"module": "bn2", "num_chs": network.num_features, "reduction": output_stride}
+        network.feature_info = [*info.get_dicts(("module", "num_chs", "reduction")), head]
+        every = tuple(range(len(network.feature_info)))
+        features: Any = FeatureListNet(network, out_indices=every, flatten_sequential=True)
+        features.pretrained_cfg = network.pretrained_cfg
         return features
 
     def published(self) -> Mapping[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The papers' networks have the layers, maps, weights and inputs that were published."""
+"""Networks of our own list have the layers, maps, weights and inputs that were published."""
 
 import pytest
 import torch
@@ -27,9 +27,14 @@ FACTS = {
         8_965_856,
         [(64, 110), (192, 54), (288, 28), (768, 28), (768, 28)],
     ),
+    "squeezenet1_1": (
+        1_235_496,
+        722_496,
+        [(64, 111), (128, 55), (256, 27), (384, 13), (512, 13)],
+    ),
 }
 AUXILIARY = {"inception_v3": 3_326_696}
-TORCHVISION = ("alexnet", "vgg16", "googlenet", "inception_v3")
+TORCHVISION = ("alexnet", "vgg16", "googlenet", "inception_v3", "squeezenet1_1")
 
 
 @pytest.fixture(scope="module", params=FACTS)
@@ -71,7 +76,7 @@ def count(network):
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def test_every_network_of_the_papers_has_its_facts_here():
+def test_every_network_has_its_facts_here():
     assert list(FACTS) == list(NETWORKS)
 
 
@@ -113,6 +118,12 @@ def test_the_output_stride_is_fixed(name):
     own = NETWORKS[name].stages[-1].stride
     with pytest.raises(InputError, match=rf"output_stride: {name} has {own} and no other \(got 24"):
         find(name).features(24)
+
+
+def test_there_is_no_head_to_go_on_to(name):
+    told = f"^backbone.last: {name} has no convolution and activation between .* set it to stage$"
+    with pytest.raises(InputError, match=told):
+        find(name).features_and_head(NETWORKS[name].stages[-1].stride)
 
 
 def test_a_classifier_of_other_classes_scores_them(name):

@@ -1,4 +1,4 @@
-"""Names of networks: the papers' come before timm's, anything else is refused."""
+"""Names of networks: ours come before timm's, anything else is refused."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from pipeline.models.networks.registry import NETWORKS, find
 from pipeline.models.networks.timm_network import TimmNetwork
 
 
-@pytest.mark.parametrize("name", ["vgg16", "inception_v3"])
-def test_the_papers_networks_come_before_timms_of_the_same_name(name):
+@pytest.mark.parametrize("name", ["vgg16", "inception_v3", "squeezenet1_1"])
+def test_ours_come_before_timms_of_the_same_name(name):
     assert find(name) is NETWORKS[name]
 
 
@@ -17,7 +17,7 @@ def test_other_names_are_timms(name):
     assert find(name) == TimmNetwork(name)
 
 
-def test_an_unknown_name_lists_the_papers_networks():
+def test_an_unknown_name_lists_ours():
     with pytest.raises(
         InputError, match="'resnet5000' is none of cnn_s, alexnet.*no model of timm"
     ):

@@ -8,6 +8,7 @@ import torch
 
 from pipeline.errors import InputError
 from pipeline.models.networks.timm_network import TimmNetwork
+from pipeline.models.weights import layer_name
 
 
 @pytest.mark.parametrize("name", ["test_efficientnet", "test_resnet", "test_convnext"])
@@ -40,6 +41,38 @@ def test_an_unknown_tag_is_refused_in_one_line():
     ):
         with pytest.raises(InputError, match=expected):
             build()
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "mobilenetv2_050", "test_efficientnet"])
+@pytest.mark.parametrize("output_stride", [8, 16, 32])
+def test_behind_the_last_stage_comes_what_the_classifier_averages(name, output_stride):
+    network, generator = TimmNetwork(name), torch.Generator().manual_seed(1)
+    image = torch.rand(1, 3, 64, 64, generator=generator)
+    features, plain = network.features_and_head(output_stride), network.features(output_stride)
+    whole = timm.create_model(name, output_stride=output_stride).eval()
+    state = {layer_name(layer): value for layer, value in whole.state_dict().items()}
+    for each in (features.eval(), plain.eval()):
+        each.load_state_dict({layer: state[layer_name(layer)] for layer in each.state_dict()})
+    with torch.no_grad():
+        *stages, head = features(image)
+        assert all(torch.equal(a, b) for a, b in zip(stages, plain(image), strict=True))
+        assert torch.equal(head, whole.forward_features(image))
+    info = features.feature_info
+    assert [m.shape[1] for m in (*stages, head)] == info.channels()
+    assert [64 // m.shape[2] for m in (*stages, head)] == info.reduction()
+    assert (head.min() == 0) == (name != "test_efficientnet")  # SiLU there, ReLU6 else
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050", "ghostnet_100", "test_vit"])
+def test_a_network_without_a_head_of_maps_says_so_in_one_line(name):
+    told = f"^backbone.last: {name} has no convolution and activation between .* set it to stage$"
+    with pytest.raises(InputError, match=told):
+        TimmNetwork(name).features_and_head(16)
+
+
+def test_a_head_at_a_stride_that_the_network_does_not_have_names_its_own():
+    with pytest.raises(InputError, match="output_stride: test_efficientnet has 32, not 12; set it"):
+        TimmNetwork("test_efficientnet").features_and_head(12)
 
 
 def test_the_published_weights_are_timms(monkeypatch):
