@@ -215,6 +215,7 @@ class SpgParams(MaskThresholds):
     guidance_channels: Count
     min_foreground: Annotated[int, Field(ge=0)]
     fallback: OpenFraction
+    balance_labels: bool
     cascade: bool
     share_b: bool
     with_c: bool
