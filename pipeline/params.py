@@ -216,12 +216,21 @@ class SpgParams(MaskThresholds):
     guidance_channels: Count
     min_foreground: Annotated[int, Field(ge=0)]
     fallback: OpenFraction
+    balance_labels: bool
     cascade: bool
     share_b: bool
     with_c: bool
     c_convolutions: Literal[1, 2]
+    localize_from: Literal["attention", "b2", "b1", "b", "c", "attention+b"]
     warmup_epochs: Annotated[int, Field(ge=0)]
     train: TrainParams
+
+    @field_validator("localize_from")
+    @classmethod
+    def _branch_is_there(cls, source: str, others: ValidationInfo) -> str:
+        if source == "c" and not others.data.get("with_c", True):
+            raise ValueError("with_c: false leaves branch C out: choose another source")
+        return source
 
 
 class HasParams(Section):

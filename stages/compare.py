@@ -1,4 +1,4 @@
-"""Stage `compare`: models against their twins, and SPG's boxes under other rankings."""
+"""Stage `compare`: models against their twins, SPG's boxes under other rankings, by other maps."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -6,9 +6,10 @@ from functools import partial
 from pipeline.evaluation.localization.predictions import EVALUATE, read_predictions
 from pipeline.evaluation.protocol.differences import differences
 from pipeline.evaluation.protocol.estimates import Figures, Judged
-from pipeline.evaluation.protocol.pairs import stored_pairs
+from pipeline.evaluation.protocol.pairs import StoredPairs, stored_pairs
 from pipeline.evaluation.protocol.ranking import Ranker, ranked_scores
 from pipeline.evaluation.protocol.scores import SCORED_SPLITS, judge
+from pipeline.evaluation.protocol.sources import figures_by_source
 from pipeline.files import write_json
 from pipeline.methods import registry
 from pipeline.methods.registry import MODELS
@@ -22,7 +23,8 @@ def compare(params: Params) -> None:
     """Write data/scores/compare.json.
 
     `differences` has the gain of each model over its twin, image by image; `ranking` the scores of
-    each `spg+<ranker>` (SPG Table 3).
+    each `spg+<ranker>` (SPG Table 3); `sources` those of each `spg:<source>`, whose boxes come from
+    other maps than the attention, and of controls. The twin of them all is SPG-plain.
 
     Raises:
         InputError: a missing input, or one of other images or classes.
@@ -32,7 +34,16 @@ def compare(params: Params) -> None:
         model: differences(judged(model, params), judged(twin, params), params)
         for model, twin in pairs
     }
-    write_json(scores_file("compare"), {"differences": found, "ranking": ranking(params)})
+    stored = {model: test_and_tuning(model, params) for model in ("spg", "spg_plain")}
+    located = figures_by_source(stored["spg"], stored["spg_plain"], params)
+    plain = located.pop("spg_plain:attention")
+    found |= {name: differences([own], [plain], params) for name, own in located.items()}
+    described = description(params)
+    scores = {
+        name: described | {"model": name} | own.scores(params) for name, own in located.items()
+    }
+    content = {"differences": found, "ranking": ranking(params), "sources": scores}
+    write_json(scores_file("compare"), content)
 
 
 def judged(model: str, params: Params) -> Sequence[Judged]:
@@ -45,21 +56,31 @@ def judged(model: str, params: Params) -> Sequence[Judged]:
 
 def ranking(params: Params) -> dict[str, Figures]:
     """Return the scores of SPG's boxes by `spg+<ranker>`."""
-    pairs = {
-        name: stored_pairs(predictions_file("spg"), PackedSplit(split_folder("single", name)))
-        for name in ("test", params.evaluate.threshold_from)
-    }
-    test, tuning = pairs["test"], pairs[params.evaluate.threshold_from]
-    described = {
-        "backbone": params.backbone.name,
-        "seed": params.seed,
-        "dataset": test.split.name,
-        "classes": list(test.split.classes),
-    }
-    found = ranked_scores(test, tuning, rankers_of(params.ranking), params)
+    found = ranked_scores(*test_and_tuning("spg", params), rankers_of(params.ranking), params)
+    described = description(params)
     return {
         f"spg+{name}": described | {"model": f"spg+{name}", "ranker": name} | scores
         for name, scores in found.items()
+    }
+
+
+def test_and_tuning(model: str, params: Params) -> tuple[StoredPairs, StoredPairs]:
+    """Return the stored predictions of the test images, and of those that choose thresholds."""
+    pairs = {
+        name: stored_pairs(predictions_file(model), PackedSplit(split_folder("single", name)))
+        for name in ("test", params.evaluate.threshold_from)
+    }
+    return pairs["test"], pairs[params.evaluate.threshold_from]
+
+
+def description(params: Params) -> Figures:
+    """Return what scores of the single-label track are of, but for the model."""
+    test = PackedSplit(split_folder("single", "test"))
+    return {
+        "backbone": params.backbone.name,
+        "seed": params.seed,
+        "dataset": test.name,
+        "classes": list(test.classes),
     }
 
 

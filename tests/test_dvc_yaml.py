@@ -246,6 +246,8 @@ METHOD = {"train_method", "evaluate_method"}
     ("key", "stages"),
     [
         ("spg.delta_h", {"train_spg"}),
+        ("spg.balance_labels", {"train_spg"}),
+        ("spg.localize_from", {"compare"}),
         ("spg.guidance_channels", {"train_spg", "evaluate_spg"}),
         ("spn.epsilon", {"train_spn", "evaluate_spn"}),
         (

@@ -102,6 +102,7 @@ def test_numbers_are_read_as_dvc_writes_them(tmp_path, text, value):
             "(top level): Value error, data.val_fraction 0 holds out no images: "
             "evaluate.threshold_from must be test",
         ),
+        ("spg__localize_from", "a", "spg.localize_from: Input should be 'attention', 'b2', 'b1', "),
         ("spg__dleta_h", "0.6", "spg.dleta_h: Extra inputs are not permitted (got 0.6)"),
         ("spg__train__rate", "0.6", "spg.train.rate: Extra inputs are not permitted"),
         (
@@ -138,6 +139,14 @@ def test_the_low_threshold_lies_below_the_high_one(written, values, key):
     assert f"  {key}: Value error, delta_l 0.7 must be below delta_h 0." in complaint(
         written(**values)
     )
+
+
+def test_boxes_come_from_a_branch_that_is_there(written):
+    message = complaint(written(spg__localize_from="c", spg__with_c="false"))
+    told = "with_c: false leaves branch C out: choose another source (got 'c')"
+    assert f"  spg.localize_from: Value error, {told}" in message
+    for changes in ({"spg__localize_from": "c"}, {"spg__with_c": "false"}):
+        load(written(**changes))
 
 
 def test_groups_divide_the_channels(written):

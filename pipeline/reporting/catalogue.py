@@ -40,7 +40,8 @@ class Measured:
     `key` and `n` are dotted paths; `n` counts the images (for pointing: image and class pairs).
     A `key` that leads to several estimates fills one column for each, named "{entry}". `model` may
     be a pattern ("spg+*"), or `ANY_OTHER`. In names "{network}" stands for the backbone in the
-    paper's words, "{ranker}" for what follows the "+" of the model, "{label}" for the method.
+    paper's words, "{ranker}" for what follows the "+" of the model, "{label}" for the method,
+    or for what the scores name themselves.
     `paper` is the paper's row where it is named differently, `paper_network` the network whose
     column it is compared with, whatever the backbone. `optional` scores may be absent. `switch`
     tells how to have the model when it was not run.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from pipeline.evaluation.protocol.sources import RECOMMENDED
 from pipeline.reporting.tables import Scores, find, finite, score
 
 LIMIT = 24
@@ -27,6 +28,9 @@ HEADLINES = {
 }
 """Name of a headline -> model and score. SPN and CAM: tables of SPN; SPG, SPG-plain: of SPG."""
 
+GUIDED = {"spg_guidance_table4_gt_known_error": (RECOMMENDED, "gt_known_error")}
+"""Headline of SPG's boxes from `spg.localize_from`, where that is not the attention."""
+
 FURTHER = {
     "table4_gt_known_error": "gt_known_error",
     "table3_map": "pointing_with_prediction_map",
@@ -44,7 +48,8 @@ def metrics(scores: Scores, further: Iterable[str]) -> dict[str, float]:
     Raises:
         InputError: a score is missing or not a finite number.
     """
-    found = HEADLINES | {
+    found = HEADLINES | (GUIDED if RECOMMENDED in scores else {})
+    found |= {
         f"{model}_{name}": (model, key)
         for model in further
         for name, key in _headlines_of(scores, model)[:1]

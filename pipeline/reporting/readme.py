@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from pipeline.evaluation.protocol.sources import RECOMMENDED
 from pipeline.files import atomic_path
 from pipeline.reporting.tables import Grid, markdown_grid
 from pipeline.reporting.twins import PAPERS, Difference, twins_grid
@@ -27,8 +28,11 @@ def write_results(path: Path, found: Sequence[Difference]) -> None:
 
 
 def results(found: Sequence[Difference]) -> str:
-    """Return the block as Markdown: what was measured, and a line for each difference."""
-    own = [each for each in found if each.model in PAPERS]
+    """Return the block as Markdown: what was measured, and a line for each difference.
+
+    Of SPG's boxes from other maps those of `spg.localize_from` are there.
+    """
+    own = [each for each in found if each.model in (*PAPERS, RECOMMENDED)]
     grid = twins_grid(own)
     table = Grid(
         ("table", *grid.head[:4]),

@@ -28,7 +28,7 @@ COLUMNS = (
     "source",
 )
 NOTHING_MEASURED = "Nothing was measured on this table's data set in this run."
-DIFFERENCES, RANKING = "differences", "ranking"  # the two parts of what stage compare writes
+DIFFERENCES, RANKING, SOURCES = "differences", "ranking", "sources"  # what stage compare writes
 Scores = Mapping[str, Mapping[str, Any]]
 Labels = Mapping[str, str]
 NO_LABELS: Labels = MappingProxyType({})
@@ -83,7 +83,7 @@ class FilledTable:
 def read_scores(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
     """Return model -> scores of scores files: of one model, of several, or of stage compare.
 
-    Of the last the rankings count as models ("spg+resnet50").
+    Of the last the rankings and sources count as models ("spg+resnet50", "spg:b2").
 
     Raises:
         InputError: a file is missing or no JSON; the message names the stage to run.
@@ -91,9 +91,12 @@ def read_scores(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for path in files:
         content = _read_json(path)
-        found |= (
-            {content["model"]: content} if "model" in content else content.get(RANKING, content)
-        )
+        if "model" in content:
+            found[content["model"]] = content
+        elif DIFFERENCES in content:
+            found |= content.get(RANKING, {}) | content.get(SOURCES, {})
+        else:
+            found |= content
     return found
 
 
@@ -240,7 +243,8 @@ def _cells(
         return []
     found = score(scores, model, wanted.key)
     entries = found if isinstance(found, dict) and "value" not in found else {"": found}
-    names = table.names(score(scores, model, "backbone"), model, labels.get(model, ""))
+    label = labels.get(model) or find(scores, model, "label") or ""
+    names = table.names(score(scores, model, "backbone"), model, label)
     return [
         _cell(table, wanted, model, scores, names | {"entry": entry}, estimate)
         for entry, estimate in entries.items()

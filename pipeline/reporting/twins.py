@@ -57,6 +57,7 @@ class Difference:
 
     figure: Figure
     model: str
+    label: str
     method: float
     twin: float
     value: float
@@ -93,6 +94,7 @@ def _difference(figure: Figure, model: str, scores: Scores, differences: Scores)
     return Difference(
         figure,
         model,
+        find(scores, model, "label") or MODELS[model].entry.label,
         method,
         twin,
         value,
@@ -106,8 +108,9 @@ def _difference(figure: Figure, model: str, scores: Scores, differences: Scores)
 
 
 def twin_of(model: str) -> str:
-    """Return the name of the twin of a model that has one."""
-    twin = MODELS[model].twin
+    """Return the name of the twin of a model that has one; of "spg:b2", a source, it is SPG's."""
+    own, _, source = model.partition(":")
+    twin = MODELS[own].twin or (own if source else None)
     if twin is None:
         raise ValueError(f"{model} has no twin")
     return twin
@@ -121,8 +124,8 @@ def twins_grid(found: Sequence[Difference]) -> Grid:
 
 def _line(found: Difference) -> Iterator[str]:
     yield found.figure.name
-    for model, value in ((twin_of(found.model), found.twin), (found.model, found.method)):
-        yield f"{MODELS[model].entry.label} {value:.1f}"
+    yield f"{MODELS[twin_of(found.model)].entry.label} {found.twin:.1f}"
+    yield f"{found.label} {found.method:.1f}"
     yield f"{found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}]".replace("-", "−")
     yield from (str(found.n), str(found.seed), found.dataset)
 

@@ -63,7 +63,8 @@ elif words[:2] == ["exp", "run"]:
         own = {{"dataset": names[changes[f"data.{{track}}"]], "backbone": changes["backbone.name"]}}
         scored = content | own
         if name == "compare":
-            scored = {{"differences": {{}}, "ranking": {{scored["model"]: scored}}}}
+            ranking = {{scored["model"]: scored}}
+            scored = {{"differences": {{}}, "ranking": ranking, "sources": {{}}}}
         if variant not in os.environ.get("SILENT", "").split():
             (folder / f"{{name}}.json").write_text(json.dumps(scored))
 """

@@ -34,6 +34,13 @@ def test_each_further_method_adds_the_figure_of_its_own_table(scores):
     assert found["has_table4_gt_known_error"] == round(scores["has"]["gt_known_error"]["value"], 1)
 
 
+def test_recommended_boxes_of_spg_from_its_guidance_add_a_headline(scores):
+    scores["spg:guidance"] = scores["spg:attention+b"]
+    found = metrics(scores, ["has"])
+    assert list(found)[16:] == ["spg_guidance_table4_gt_known_error", "has_table4_gt_known_error"]
+    assert found["spg_guidance_table4_gt_known_error"] == 25.9
+
+
 def test_a_new_method_needs_no_line_here(scores):
     assert "adl_table4_gt_known_error" in metrics(scores | {"adl": scores["has"]}, ["adl"])
 

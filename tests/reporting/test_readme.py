@@ -35,6 +35,14 @@ def test_the_table_is_short_and_of_the_papers_own_models(found):
     assert not any("HaS" in line for line in table)
 
 
+def test_of_spgs_boxes_from_other_maps_the_recommended_are_there(scores):
+    label = "SPG, boxes from its guidance"
+    scores["spg:guidance"] = scores["spg:attention+b"] | {"label": label}
+    differences = invented_differences(scores, [*PAPERS, "spg:attention+b", "spg:guidance"])
+    table = results(compare_twins(scores, differences)).splitlines()[4:]
+    assert [line.split(" | ")[3] for line in table[10:]] == [f"{label} 25.9", f"{label} 33.3"]
+
+
 @pytest.mark.parametrize("text", ["no markers\n", f"{START}\nno end\n", f"{END}\n{START}\n"])
 def test_a_file_without_both_markers_stays_as_it_is(readme, found, text):
     readme.write_text(text)

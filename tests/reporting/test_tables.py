@@ -55,7 +55,7 @@ def test_scores_reach_their_cells(scores):
 
 @pytest.mark.parametrize(("model", "key"), DECLARED)
 def test_a_missing_score_is_an_error_that_names_it(scores, model, key):
-    model = "spg+resnet50" if model == "spg+*" else model
+    model = {"spg+*": "spg+resnet50", "spg*:*": "spg:b2"}.get(model, model)
     *path, last = key.split(".")
     level = scores[model]
     for part in path:
@@ -227,10 +227,12 @@ def test_a_scores_file_may_hold_several_models(scores, tmp_path):
     assert read_scores([tmp_path / "saliency_multi.json"]) == several
 
 
-def test_differences_and_rankings_share_a_file(scores, differences, tmp_path):
+def test_differences_rankings_and_sources_share_a_file(scores, differences, tmp_path):
     path, ranking = tmp_path / "compare.json", {"spg+resnet50": scores["spg+resnet50"]}
-    path.write_text(json.dumps({"differences": differences, "ranking": ranking}))
-    assert read_scores([path]) == ranking
+    sources = {"spg:b2": scores["spg:b2"]}
+    content = {"differences": differences, "ranking": ranking, "sources": sources}
+    path.write_text(json.dumps(content))
+    assert read_scores([path]) == ranking | sources
     assert read_differences(path) == differences
     path.write_text(json.dumps({"ranking": ranking}))
     with pytest.raises(InputError, match=r"compare\.json: no `differences`; run .*compare"):
@@ -240,6 +242,24 @@ def test_differences_and_rankings_share_a_file(scores, differences, tmp_path):
 def rows_of(scores, table, labels):
     filled = fill_table(next(t for t in TABLES if t.id == table), scores, labels)
     return dict.fromkeys(cell.row for cell in filled.measured)
+
+
+@pytest.mark.parametrize("table", ["spg-1", "spg-2", "spg-4"])
+def test_boxes_from_other_maps_have_rows_after_the_papers_own(scores, table):
+    found = list(rows_of(scores, table, {}))
+    assert found[found.index("SPG") + 1 :][-3:] == [
+        "SPG, boxes from attention + guidance",
+        "SPG, boxes from B2",
+        "control: SPG-plain, boxes from attention + centred Gaussian",
+    ]
+    filled = fill_table(next(t for t in TABLES if t.id == table), scores)
+    assert {cell.delta for cell in filled.measured if cell.row == "SPG, boxes from B2"} == {None}
+    assert "spg:b2 0.42 (chosen on val)" in filled.protocol
+
+
+def test_boxes_from_other_maps_stand_in_no_other_table(scores):
+    for table in ("spn-5", "spn-6", "spg-3"):
+        assert not [row for row in rows_of(scores, table, {}) if "boxes from" in row]
 
 
 @pytest.mark.parametrize("table", ["spg-1", "spg-2", "spg-4", "spn-5", "spn-6"])

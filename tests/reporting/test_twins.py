@@ -56,6 +56,20 @@ def test_a_method_with_a_twin_follows_the_papers_own_models(scores):
     assert lines[10][1].startswith("CAM ") and lines[10][2].startswith("HaS ")
 
 
+def test_boxes_from_other_maps_are_compared_with_spg_plains(scores):
+    models = ["spg:attention+b", "spg_plain:attention+gaussian"]
+    differences = invented_differences(scores, [*PAPERS, *models])
+    lines = [line[:4] for line in twins_grid(compare_twins(scores, differences)).rows[10:]]
+    assert [line[0] for line in lines] == ["GT-known error ↓", "Top-1 localization error ↓"] * 2
+    assert lines[0] == (
+        "GT-known error ↓",
+        "SPG-plain 42.3",
+        "SPG, boxes from attention + guidance 25.9",
+        "−16.4 [−18.4, −14.4]",
+    )
+    assert lines[2][2] == "control: SPG-plain, boxes from attention + centred Gaussian 40.9"
+
+
 def test_a_missing_difference_is_named_with_the_remedy(scores, differences):
     del differences["spg"]["gt_known_error"]
     with pytest.raises(InputError, match=r"spg: no `gt_known_error`; run .*evaluate\*"):

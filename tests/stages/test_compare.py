@@ -1,15 +1,19 @@
-"""Stage compare: models against their twins, and SPG's boxes under other rankings."""
+"""Stage compare: models against twins, SPG's boxes under other rankings and from other maps."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.evaluation.localization.maps import Map
 from pipeline.evaluation.localization.predictions import Prediction, write_predictions
 from pipeline.evaluation.protocol.scores import SCORED_SPLITS
+from pipeline.evaluation.protocol.sources import SPG_SOURCES
 from pipeline.methods import registry
+from pipeline.packed.record import Record
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
 from stages.compare import compare
@@ -17,6 +21,11 @@ from stages.paths import classifier_file, predictions_file, scores_file, split_f
 from tests.parameters import changed
 
 PAPERS = {"spn_multi": "cam_multi", "spn_single": "cam_single", "spg": "spg_plain"}
+SOURCES = {
+    *(f"spg:{name}" for name in SPG_SOURCES),
+    "spg_plain:attention+gaussian",
+    "spg_plain:centred_box",
+}
 LISTED = [m.name for m in registry.MODELS.values() if m.entry.listed and m.twin]
 
 
@@ -43,8 +52,17 @@ def predictions(track: str, inside: float) -> list[Prediction]:
             for label, (x0, y0, x1, y1) in zip(record.box_labels, boxes, strict=True):
                 maps[label, y0:y1, x0:x1] = inside
             scores = np.array([c in record.labels for c in range(3)], np.float32)
-            found.append(Prediction(record.id, split, scores, np.arange(3), maps))
+            found.append(answer(record, split, scores, maps))
     return found
+
+
+def answer(record: Record, split: str, scores: NDArray[np.float32], maps: Map) -> Prediction:
+    """A prediction whose branches know the first box, all but C, which knows its opposite."""
+    x0, y0, x1, y1 = record.boxes_xyxy[0].astype(int)
+    known = np.zeros((record.height, record.width), np.float32)
+    known[y0:y1, x0:x1] = 1
+    guidance = {"b1": known, "b2": known, "c": 1 - known}
+    return Prediction(record.id, split, scores, np.arange(3), maps, guidance=guidance)
 
 
 def ranked(shift: int, peak: str = "") -> list[Prediction]:
@@ -61,7 +79,7 @@ def ranked(shift: int, peak: str = "") -> list[Prediction]:
             if split == peak:
                 maps[:, 0, 0] = 3
             scores = np.roll(np.array([0.7, 0.2, 0.1], np.float32), record.labels[0] + shift)
-            found.append(Prediction(record.id, split, scores, np.arange(3), maps))
+            found.append(answer(record, split, scores, maps))
     return found
 
 
@@ -84,7 +102,7 @@ def written() -> dict[str, dict]:
 def test_each_model_is_compared_with_its_twin(stored: None, quick: Params) -> None:
     compare(quick)
     found = written()["differences"]
-    assert set(found) == set(PAPERS)
+    assert set(found) == {*PAPERS, *SOURCES}
     pointing, known = found["spn_multi"]["pointing"], found["spg"]["gt_known_error"]
     assert pointing["all"]["value"] > 0 and known["value"] < 0
     assert pointing["all"]["low"] <= pointing["all"]["value"] <= pointing["all"]["high"]
@@ -98,7 +116,7 @@ def test_a_listed_method_is_compared_with_its_twin_too(stored: None, quick: Para
         leave(model, 1)
     compare(changed(quick, methods=registry.listed("methods")))
     found = written()["differences"]
-    assert set(found) == {*PAPERS, *LISTED}
+    assert set(found) == {*PAPERS, *SOURCES, *LISTED}
     assert found["has"]["gt_known_error"] == found["spn_single"]["gt_known_error"]
 
 
@@ -107,7 +125,42 @@ def test_a_method_taken_off_the_list_has_no_say_and_does_no_harm(
 ) -> None:
     predictions_file("has").write_bytes(b"what an earlier run has left")
     compare(changed(quick, methods=[]))
-    assert set(written()["differences"]) == set(PAPERS)
+    assert set(written()["differences"]) == {*PAPERS, *SOURCES}
+
+
+def test_boxes_from_other_maps_have_scores_and_differences_to_spg_plain(
+    stored: None, quick: Params
+) -> None:
+    leave("spg", -1)  # its attention is as bad as SPG-plain's
+    compare(quick)
+    content = written()
+    assert set(content["sources"]) == SOURCES
+    for name, own in content["sources"].items():
+        assert own["model"] == name and own["threshold_from"] == "val"
+        assert (own["backbone"], own["dataset"]) == (quick.backbone.name, "boxes")
+        assert (own["seed"], own["n"]) == (quick.seed, {"test": 4, "tuning": 4})
+    errors = {name: own["gt_known_error"] for name, own in content["sources"].items()}
+    right, wrong = ({"value": each, "low": each, "high": each} for each in (0, 100))
+    assert errors["spg:b2"] == errors["spg:b1"] == errors["spg:b"] == right
+    assert errors["spg:c"] == wrong
+    assert errors["spg_plain:attention+gaussian"] == errors["spg:attention+gaussian"]
+    gain = {name: -100.0 for name in ("value", "low", "high")}
+    assert content["differences"]["spg:b2"]["gt_known_error"] == gain
+    assert content["differences"]["spg:c"]["gt_known_error"]["value"] == 0
+
+
+def test_the_source_that_is_recommended_has_a_row_of_its_own(stored: None, quick: Params) -> None:
+    compare(changed(quick, spg__localize_from="b2"))
+    content = written()
+    assert set(content["sources"]) == set(content["differences"]) - set(PAPERS)
+    assert set(content["sources"]) == {*SOURCES, "spg:guidance"}
+    differences = content["differences"]
+    assert differences["spg:guidance"] == differences["spg:b2"]
+
+
+def test_without_branch_c_there_are_no_boxes_from_it(stored: None, quick: Params) -> None:
+    compare(changed(quick, spg__with_c=False))
+    assert set(written()["sources"]) == SOURCES - {"spg:c"}
 
 
 def test_each_ranker_and_the_ensemble_have_scores(rankers: Params) -> None:

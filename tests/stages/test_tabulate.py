@@ -64,7 +64,7 @@ def data(tmp_path, monkeypatch, params):
         pack(dataset, split_folder(track, "test").parent, origin="", workers=1)
     for name, model in SALIENCY.items():
         put(scores_file(name), json.dumps({model: SCORES[model]}))
-    compared = {"differences": invented_differences(SCORES), "ranking": {}}
+    compared = {"differences": invented_differences(SCORES), "ranking": {}, "sources": {}}
     put(scores_file("compare"), json.dumps(compared))
     for model in models(params):
         write_model(model.name)
@@ -127,6 +127,17 @@ def test_other_rankings_come_from_the_comparison(params):
     put(scores_file("compare"), json.dumps(compared))
     tabulate(params)
     assert "| SPG, ranked by ResNet-50 | " in (REPORTS / "tables/spg-3.md").read_text()
+
+
+def test_boxes_from_other_maps_come_from_the_comparison(params):
+    names = ("spg:b2", "spg:attention+b", "spg_plain:attention+gaussian")
+    sources = {name: SCORES[name] for name in names}
+    differences = invented_differences(SCORES) | invented_differences(SCORES, names)
+    compared = {"differences": differences, "ranking": {}, "sources": sources}
+    put(scores_file("compare"), json.dumps(compared))
+    tabulate(params)
+    for table in ("spg-1", "spg-2", "spg-4", "twins"):
+        assert "| SPG, boxes from B2 " in (REPORTS / f"tables/{table}.md").read_text()
 
 
 def test_metrics_are_flat_headlines(params):

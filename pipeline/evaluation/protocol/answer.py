@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError
 from pipeline.evaluation.localization.maps import Map, resize_map
 from pipeline.evaluation.localization.predictions import Prediction
+from pipeline.evaluation.metrics.classification import label_ranks
 from pipeline.evaluation.metrics.pointing import difficult_pairs, point_of_maximum
 from pipeline.packed.record import Record
 
@@ -43,6 +44,11 @@ class Answer:
         if label not in self._points:
             self._points[label] = point_of_maximum(self.response(label))
         return self._points[label]
+
+    @property
+    def rank(self) -> int:
+        """How many classes the network ranks before the image's first label."""
+        return int(label_ranks(self.prediction.scores[None], self.record.labels[:1])[0])
 
     def centre(self, label: int) -> tuple[int, int]:
         """Return the pixel (x, y) in the middle of the image, whatever the class: a control."""

@@ -12,7 +12,7 @@ from pipeline.evaluation.metrics.bootstrap import Weights
 from pipeline.evaluation.metrics.classification import label_ranks
 from pipeline.evaluation.protocol.estimates import Figures, estimate
 from pipeline.evaluation.protocol.pairs import StoredPairs
-from pipeline.evaluation.protocol.single_label import BoxScores, outcomes_of
+from pipeline.evaluation.protocol.single_label import BoxErrors, outcomes_of
 from pipeline.packed.record import Record
 from pipeline.params import Params
 
@@ -52,7 +52,7 @@ def ranked_scores(
     classes = test.split.classes
     judged = outcomes_of(test, params.input)
     tuned = judged if tuning is test else outcomes_of(tuning, params.input)
-    boxes = BoxScores(judged, tuned, classes)
+    boxes = BoxErrors(judged.hits, tuned.hits)
     ranks = ranks_by(rankers, test.split, len(classes))
 
     def figures(weights: Weights) -> Figures:

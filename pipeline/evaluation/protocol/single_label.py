@@ -1,5 +1,6 @@
 """Scores on single-label images: SPN Tables 5 and 6, SPG Tables 1 to 4."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -27,7 +28,7 @@ from pipeline.evaluation.metrics.box_localization import (
     select_second_threshold,
     select_threshold,
 )
-from pipeline.evaluation.metrics.classification import class_accuracy, label_ranks, top_k_error
+from pipeline.evaluation.metrics.classification import class_accuracy, top_k_error
 from pipeline.evaluation.metrics.masks import level_histograms, mask_ious, px_ap
 from pipeline.evaluation.protocol.answer import Answer
 from pipeline.evaluation.protocol.estimates import Figures, Judged, by_class
@@ -92,32 +93,40 @@ def outcomes_of(pairs: Pairs, params: InputParams) -> Outcomes:
     """Return the outcomes of predictions in one pass; InputError as `single_label_figures`."""
     rows = []
     masked, histograms = [], []
-    for image, (prediction, record) in enumerate(pairs):
-        label, boxes = record.labels[0], record.boxes_xyxy
-        if not len(boxes):
-            raise InputError(
-                f"image {record.id}: it has no box, so its localization cannot be judged; annotate "
-                "it or leave it out of the data set's val and test lists"
-            )
-        response = Answer(prediction, record, params.align_corners).response(label)
+    for image, answer in enumerate(answers(pairs, params)):
+        record, label = answer.record, answer.record.labels[0]
+        response = answer.response(label)
         levels = to_levels(response)
         rows.append(
             (
                 label,
-                label_ranks(prediction.scores[None], [label])[0],
-                level_hits(component_boxes(levels), boxes),
-                best_component_ious(levels, boxes),
-                is_located(mean_threshold_box(response), boxes),
+                answer.rank,
+                level_hits(component_boxes(levels), record.boxes_xyxy),
+                best_component_ious(levels, record.boxes_xyxy),
+                is_located(mean_threshold_box(response), record.boxes_xyxy),
             )
         )
         if record.mask is not None:
             masked.append(image)
             histograms.append(level_histograms(levels, object_pixels(record.mask)))
-    if not rows:
-        raise InputError("nothing to score: the split is empty; check the data set's lists")
     labels, ranks, hits, best_ious, mean_hits = map(np.array, zip(*rows, strict=True))
     masks = np.reshape(histograms, (-1, 2, LEVELS))
     return Outcomes(labels, ranks, hits, best_ious, mean_hits, np.array(masked, np.int64), masks)
+
+
+def answers(pairs: Pairs, params: InputParams) -> Iterator[Answer]:
+    """Yield what the network says of each image; InputError: one has no box, or there is none."""
+    none = True
+    for prediction, record in pairs:
+        if not len(record.boxes_xyxy):
+            raise InputError(
+                f"image {record.id}: it has no box, so its localization cannot be judged; annotate "
+                "it or leave it out of the data set's val and test lists"
+            )
+        yield Answer(prediction, record, params.align_corners)
+        none = False
+    if none:
+        raise InputError("nothing to score: the split is empty; check the data set's lists")
 
 
 def object_pixels(mask: bytes) -> NDArray[np.bool_]:
@@ -126,13 +135,17 @@ def object_pixels(mask: bytes) -> NDArray[np.bool_]:
     return objects
 
 
-class BoxScores:
-    """Errors at two thresholds that the tuning images choose, and the best at any threshold."""
+class BoxErrors:
+    """Errors of boxes at two thresholds, which the hits of the tuning images choose.
 
-    def __init__(self, judged: Outcomes, tuned: Outcomes, classes: tuple[str, ...]) -> None:
-        self._judged, self._classes = judged, classes
-        self.first = select_threshold(tuned.hits)
-        self.second = select_second_threshold(tuned.hits, self.first)
+    Args:
+        judged, tuned: (n, 256) `level_hits` of the images to judge, and of those that choose.
+    """
+
+    def __init__(self, judged: NDArray[np.bool_], tuned: NDArray[np.bool_]) -> None:
+        self._hits = judged
+        self.first = select_threshold(tuned)
+        self.second = select_second_threshold(tuned, self.first)
 
     def thresholds(self) -> Figures:
         """Return both, as shares of a map's range."""
@@ -140,6 +153,34 @@ class BoxScores:
             "threshold": self.first / (LEVELS - 1),
             "second_threshold": self.second / (LEVELS - 1),
         }
+
+    def localization(self, ranks: NDArray[np.int64], weights: Weights) -> Figures:
+        """Return the localization errors, percent, where `ranks` (n,) say how classes are ranked.
+
+        `weights` (n,).
+        """
+        found = localization_errors(self._hits, ranks, self.first, self.second, weights)
+        return {
+            "gt_known_error": found["gt_known"],
+            "top1_localization_error": found["top_1"],
+            "top5_localization_error": found["top_5"],
+            "top5_star_localization_error": found["top_5_star"],
+        }
+
+    def errors(self, ranks: NDArray[np.int64], weights: Weights) -> Figures:
+        """Return those of `localization`, and of classification."""
+        return self.localization(ranks, weights) | {
+            "top1_classification_error": top_k_error(ranks, 1, weights),
+            "top5_classification_error": top_k_error(ranks, 5, weights),
+        }
+
+
+class BoxScores(BoxErrors):
+    """The errors, and the best figures at any threshold."""
+
+    def __init__(self, judged: Outcomes, tuned: Outcomes, classes: tuple[str, ...]) -> None:
+        super().__init__(judged.hits, tuned.hits)
+        self._judged, self._classes = judged, classes
 
     def figures(self, weights: Weights) -> Figures:
         """Return the figures of boxes, percent; `weights` (n,)."""
@@ -153,18 +194,6 @@ class BoxScores:
             "max_box_acc_30": max_box_acc_any(judged.best_ious, 0.3, weights),
             "max_box_acc_70": max_box_acc_any(judged.best_ious, 0.7, weights),
             **self.errors(judged.ranks, weights),
-        }
-
-    def errors(self, ranks: NDArray[np.int64], weights: Weights) -> Figures:
-        """Return the errors, percent, where `ranks` (n,) say how classes are ranked."""
-        found = localization_errors(self._judged.hits, ranks, self.first, self.second, weights)
-        return {
-            "gt_known_error": found["gt_known"],
-            "top1_localization_error": found["top_1"],
-            "top5_localization_error": found["top_5"],
-            "top5_star_localization_error": found["top_5_star"],
-            "top1_classification_error": top_k_error(ranks, 1, weights),
-            "top5_classification_error": top_k_error(ranks, 5, weights),
         }
 
 

@@ -43,8 +43,25 @@ def masked_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
         logits: (B, H, W), before the sigmoid.
         masks: (B, H, W) with 0, 1, or 255 for ignored pixels.
     """
-    labelled = masks != IGNORED
-    losses = F.binary_cross_entropy_with_logits(
-        logits, (masks == FOREGROUND).float(), reduction="none"
-    )
-    return (losses * labelled).sum() / labelled.sum().clamp(min=1)
+    return _mean_where(_cross_entropies(logits, masks), masks != IGNORED)
+
+
+def balanced_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
+    """Return the mean of two averages: over foreground pixels, and over background pixels.
+
+    A kind that a batch lacks has no part in the mean; 0 when both are missing. Where there are
+    equally many of both it is `masked_cross_entropy`, whose arguments it has.
+    """
+    losses = _cross_entropies(logits, masks)
+    kinds = torch.stack([masks == FOREGROUND, masks == BACKGROUND])
+    averages = torch.stack([_mean_where(losses, kind) for kind in kinds])
+    return averages.sum() / kinds.flatten(1).any(1).sum().clamp(min=1)
+
+
+def _cross_entropies(logits: Tensor, masks: Tensor) -> Tensor:
+    targets = (masks == FOREGROUND).float()
+    return F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+
+
+def _mean_where(losses: Tensor, chosen: Tensor) -> Tensor:
+    return (losses * chosen).sum() / chosen.sum().clamp(min=1)

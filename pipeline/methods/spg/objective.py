@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.methods.spg.guidance import (
+    balanced_cross_entropy,
     guidance_masks,
     masked_cross_entropy,
 )
@@ -30,6 +31,9 @@ class SelfProducedGuidanceObjective(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.params = network, params
+        self.cross_entropy = (
+            balanced_cross_entropy if params.balance_labels else masked_cross_entropy
+        )
         self.upsample = partial(upsample, align_corners=images.align_corners)
 
     def forward(self, images: Tensor, targets: Tensor, epoch: int) -> dict[str, Tensor]:
@@ -47,10 +51,10 @@ class SelfProducedGuidanceObjective(nn.Module):
         p1, p2 = torch.sigmoid(b1.detach()), torch.sigmoid(b2.detach())
         seeds = self.masks(normalise_maps(self.upsample(chosen, size)), self.params)
         b1_masks = self.masks(p2, self.params.b1) if self.params.cascade else seeds
-        losses = {"b2": masked_cross_entropy(b2, seeds), "b1": masked_cross_entropy(b1, b1_masks)}
+        losses = {"b2": self.cross_entropy(b2, seeds), "b1": self.cross_entropy(b1, b1_masks)}
         if maps.c is not None:
             fused = self.masks((p1 + p2) / 2, self.params.c)
-            losses["c"] = masked_cross_entropy(self.upsample(maps.c, size), fused)
+            losses["c"] = self.cross_entropy(self.upsample(maps.c, size), fused)
         return losses
 
     def masks(self, maps: Tensor, thresholds: MaskThresholds) -> Tensor:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from pipeline.methods.spg.guidance import (
+    balanced_cross_entropy,
     foreground_thresholds,
     guidance_masks,
     masked_cross_entropy,
@@ -96,10 +97,48 @@ def test_ignored_pixels_have_no_gradient():
     assert (logits.grad != 0).tolist() == [[[True, False], [True, False]]]
 
 
+def test_apart_a_few_background_labels_weigh_as_much_as_many_of_foreground():
+    logits = torch.zeros(1, 10, 10, requires_grad=True)
+    masks = torch.ones(1, 10, 10, dtype=torch.uint8)
+    masks[0, 0, :2], masks[0, 1] = 0, 255  # 88 of foreground, 2 of background
+    gradients = []
+    for loss in (masked_cross_entropy, balanced_cross_entropy):
+        (gradient,) = torch.autograd.grad(loss(logits, masks), logits)
+        assert (gradient[masks == 255] == 0).all()
+        gradients.append((gradient[masks == 1].sum(), gradient[masks == 0].sum()))
+    (foreground, background), (own, other) = gradients
+    torch.testing.assert_close(foreground / background, torch.tensor(-44.0))
+    torch.testing.assert_close(own, -other)
+
+
+def test_apart_is_the_mean_of_the_two_averages():
+    logits = torch.randn(2, 3, 3, generator=torch.Generator().manual_seed(0))
+    masks = torch.tensor([[[0, 1, 255]] * 3, [[255, 255, 1]] * 3], dtype=torch.uint8)
+    kinds = [F.softplus(-logits[masks == 1]).mean(), F.softplus(logits[masks == 0]).mean()]
+    torch.testing.assert_close(balanced_cross_entropy(logits, masks), sum(kinds) / 2)
+
+
+def test_equally_many_of_both_need_no_balance():
+    logits = torch.randn(1, 2, 2, generator=torch.Generator().manual_seed(0))
+    masks = torch.tensor([[[0, 1], [255, 255]]], dtype=torch.uint8)
+    both = balanced_cross_entropy(logits, masks), masked_cross_entropy(logits, masks)
+    torch.testing.assert_close(*both)
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_with_labels_of_one_kind_alone_nothing_is_to_be_balanced(kind):
+    logits = torch.randn(2, 3, 3, generator=torch.Generator().manual_seed(0))
+    masks = torch.full((2, 3, 3), 255, dtype=torch.uint8)
+    masks[0, :2] = kind
+    both = balanced_cross_entropy(logits, masks), masked_cross_entropy(logits, masks)
+    torch.testing.assert_close(*both)
+
+
+@pytest.mark.parametrize("cross_entropy", [masked_cross_entropy, balanced_cross_entropy])
 @pytest.mark.parametrize("value", [0.0, 1e4])
-def test_without_a_labelled_pixel_loss_and_gradient_are_0(value):
+def test_without_a_labelled_pixel_loss_and_gradient_are_0(value, cross_entropy):
     logits = torch.full((2, 3, 3), value, requires_grad=True)
-    loss = masked_cross_entropy(logits, torch.full((2, 3, 3), 255))
+    loss = cross_entropy(logits, torch.full((2, 3, 3), 255))
     loss.backward()
     assert loss == 0
     assert torch.equal(logits.grad, torch.zeros(2, 3, 3))

@@ -2,7 +2,11 @@ import pytest
 import torch
 
 from pipeline.methods.spg import objective as objectives
-from pipeline.methods.spg.guidance import guidance_masks, masked_cross_entropy
+from pipeline.methods.spg.guidance import (
+    balanced_cross_entropy,
+    guidance_masks,
+    masked_cross_entropy,
+)
 from pipeline.methods.spg.network import GuidedMaps, SelfProducedGuidance
 from pipeline.methods.spg.objective import SelfProducedGuidanceObjective
 from pipeline.models.backbones import Backbone
@@ -92,6 +96,17 @@ def test_c_learns_from_the_mean_of_b1_and_b2(objective, maps):
     fused = (upsample(maps.b1, SIZE).sigmoid() + upsample(maps.b2, SIZE).sigmoid()) / 2
     expected = masked_cross_entropy(upsample(maps.c, SIZE), guidance_masks(fused, trained.params.c))
     torch.testing.assert_close(trained.guidance(maps, TARGETS, SIZE)["c"], expected)
+
+
+def test_every_branch_may_have_the_two_kinds_of_labels_averaged_apart(objective, maps):
+    trained = objective(balance_labels=True, cascade=False)
+    b1, b2, c = (upsample(own.detach(), SIZE) for own in (maps.b1, maps.b2, maps.c))
+    seeds = seeds_of(trained, maps)
+    fused = guidance_masks((b1.sigmoid() + b2.sigmoid()) / 2, trained.params.c)
+    found = trained.guidance(maps, TARGETS, SIZE)
+    for branch, logits, masks in (("b1", b1, seeds), ("b2", b2, seeds), ("c", c, fused)):
+        torch.testing.assert_close(found[branch], balanced_cross_entropy(logits, masks))
+        assert found[branch] != masked_cross_entropy(logits, masks)
 
 
 @pytest.mark.parametrize("cascade", [True, False])
