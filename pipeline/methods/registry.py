@@ -41,7 +41,7 @@ _BOTH: tuple[Track, ...] = ("multi", "single")
 
 METHODS: dict[str, Entry] = {
     "cam": Entry("bases.cam", "CAM", _BOTH),
-    "spn": Entry("spn.network", "SPN", _BOTH, twin="cam"),
+    "spn": Entry("bases.spn.network", "SPN", _BOTH, twin="cam"),
     "spg_plain": Entry("bases.spg_plain", "SPG-plain", ("single",)),
     "spg": Entry("spg.objective", "SPG", ("single",), twin="spg_plain"),
     "has": Entry("has", "HaS", ("single",), "methods", twin="cam"),

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pipeline.methods.spn import soft_proposal
-from pipeline.methods.spn.soft_proposal import (
+from pipeline.methods.bases.spn import soft_proposal
+from pipeline.methods.bases.spn.soft_proposal import (
     Degrees,
     SoftProposal,
     Weights,
