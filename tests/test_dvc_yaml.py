@@ -247,7 +247,9 @@ METHOD = {"train_method", "evaluate_method"}
     [
         ("spg.delta_h", {"train_spg"}),
         ("spg.guidance_channels", {"train_spg", "evaluate_spg"}),
-        ("spn.epsilon", {"train_spn", "evaluate_spn"}),
+        ("spn.epsilon", {"train_spn", "evaluate_spn"} | METHOD),
+        ("spn.sharpness", {"train_spn", "evaluate_spn"}),
+        ("spn_corrected.sharpness", METHOD),
         (
             "evaluate.ten_crop",
             {"classify"} | {n for n in STAGES if n.startswith("evaluate")} - {"evaluate_proposals"},

@@ -93,6 +93,9 @@ def test_numbers_are_read_as_dvc_writes_them(tmp_path, text, value):
             "spn.train_multi.learning_rate: Input should be a finite",
         ),
         ("spn__solver", "newton", "spn.solver: Input should be 'stationary' or 'power'"),
+        ("spn__sharpness", "0.0", "spn.sharpness: Input should be greater than 0"),
+        ("spn_corrected__sharpness", "-2.0", "spn_corrected.sharpness: Input should be greater"),
+        ("spn_corrected__sharpness", ".inf", "spn_corrected.sharpness: Input should be a finite"),
         ("backbone__output_stride", "0", "backbone.output_stride: Input should be greater than"),
         ("spg__c_convolutions", "3", "spg.c_convolutions: Input should be 1 or 2 (got 3)"),
         (

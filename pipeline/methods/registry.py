@@ -48,6 +48,9 @@ METHODS: dict[str, Entry] = {
     "acol": Entry("acol", "ACoL", ("single",), "methods", twin="spg_plain"),
     "adl": Entry("adl", "ADL", ("single",), "methods", twin="cam"),
     "oquab": Entry("oquab", "Global max pooling", ("multi",), "methods", twin="cam"),
+    "spn_corrected": Entry(
+        "spn_corrected", "SPN, border-corrected", ("multi",), "methods", twin="cam"
+    ),
     "wsddn": Entry("wsddn", "WSDDN", ("multi",), "methods"),
     "rpn": Entry("rpn", "RPN (supervised)", ("multi",), "methods"),
     "selective_search": Entry("selective_search", "Selective Search", ("multi",), "proposals"),
