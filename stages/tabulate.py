@@ -47,7 +47,8 @@ def tabulate(params: Params) -> None:
     scores = read_scores(map(scores_file, names))
     tables = fill(scores, registry.labels(further))
     twins = compare_twins(scores, read_differences(scores_file("compare")))
-    pictures = [multi_picture(), single_picture(scores), history_picture(models)]
+    aligned = params.input.align_corners
+    pictures = [multi_picture(aligned), single_picture(scores, aligned), history_picture(models)]
     write_tables(tables, REPORTS / "tables")
     write_twins(twins, REPORTS / "tables")
     write_per_class(scores, REPORTS / "tables/per-class.csv")
@@ -56,24 +57,26 @@ def tabulate(params: Params) -> None:
     write_results(README, twins)
 
 
-def multi_picture() -> Picture:
+def multi_picture(align_corners: bool) -> Picture:
     """Draw the multi-label examples."""
     split = PackedSplit(split_folder("multi", "test"))
     cam, spn = (read_predictions(predictions_file(m), "test") for m in ("cam_multi", "spn_multi"))
-    gallery = examples.multi_gallery(examples.choose(split), split.classes, cam, spn)
+    gallery = examples.multi_gallery(examples.choose(split), split.classes, cam, spn, align_corners)
     path = draw_examples(FIGURES / "multi.webp", gallery.columns, gallery.rows)
     alt = "Test pictures, each with CAM's response map, SPN's proposal map and SPN's response map."
     return Picture(path, f"SPN and CAM on {split.name}", alt, f"{examples.RULE} {_BOXES}")
 
 
-def single_picture(scores: Scores) -> Picture:
+def single_picture(scores: Scores, align_corners: bool) -> Picture:
     """Draw the single-label examples, with each model's own threshold."""
     split = PackedSplit(split_folder("single", "test"))
     plain, spg = (
         (read_predictions(predictions_file(model), "test"), score(scores, model, "threshold"))
         for model in ("spg_plain", "spg")
     )
-    gallery = examples.single_gallery(examples.choose(split), split.classes, plain, spg)
+    gallery = examples.single_gallery(
+        examples.choose(split), split.classes, plain, spg, align_corners
+    )
     path = draw_examples(FIGURES / "single.webp", gallery.columns, gallery.rows)
     alt = "Test pictures, each with the attention maps of SPG-plain and SPG and SPG's branches."
     return Picture(path, f"SPG and SPG-plain on {split.name}", alt, f"{examples.RULE} {_BOXES}")

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from pipeline.errors import InputError
 from pipeline.methods.registry import listed
 from pipeline.params import load
 from pipeline.reporting.catalogue import TABLES
+from tests.warm_python import warm_python
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = {
@@ -79,7 +80,7 @@ def merge(target: dict, changes: dict) -> None:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A copy of the repository as a git checkout of its own, with tiny parameters, reproduced."""
     folder = tmp_path_factory.mktemp("project")
     listed = call(REPOSITORY, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
@@ -92,10 +93,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     merge(content, TINY)
     yaml.dump(content, folder / "params.yaml")
     call(folder, "git", "init", "--quiet")
-    dvc(folder, "repro", "--quiet")
-    call(folder, "git", "add", "--all")
-    call(folder, "git", "commit", "--quiet", "--message", "Tiny")
-    return folder
+    with warm_python(folder / ".venv/bin/python"):
+        dvc(folder, "repro", "--quiet")
+        call(folder, "git", "add", "--all")
+        call(folder, "git", "commit", "--quiet", "--message", "Tiny")
+        yield folder
 
 
 def test_everything_is_up_to_date_afterwards(project: Path) -> None:
@@ -171,6 +173,7 @@ def test_no_out_holds_a_path_of_the_machine(project: Path) -> None:
 
 def test_a_run_from_clean_gives_the_same_lock(project: Path, tmp_path: Path) -> None:
     call(tmp_path, "git", "clone", "--quiet", str(project), "again")
+    (tmp_path / ".venv").symlink_to(project / ".venv")
     (tmp_path / "again/dvc.lock").unlink()
     dvc(tmp_path / "again", "repro", "--quiet")
     assert (tmp_path / "again/dvc.lock").read_text() == (project / "dvc.lock").read_text()
@@ -276,7 +279,8 @@ def test_what_dvc_writes_for_a_setting_is_read_back(project: Path, setting: str)
 
 
 def test_a_stage_before_its_inputs_names_the_stage_to_run(project: Path, tmp_path: Path) -> None:
-    shutil.copytree(project, tmp_path / "copy", ignore=shutil.ignore_patterns("cache", "packed"))
+    shutil.copytree(project, tmp_path / "copy", ignore=shutil.ignore_patterns("cache"))
+    shutil.rmtree(tmp_path / "copy/data/packed")
     done = call(tmp_path / "copy", "sh", "stages/run", "train", "spg")
     assert done.returncode == 1
     assert "dvc repro preprocess" in done.stdout

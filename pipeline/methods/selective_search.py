@@ -17,7 +17,6 @@ def selective_search(image: NDArray[np.uint8]) -> tuple[Boxes, NDArray[np.float3
     random number, to break up the hierarchies before a cut. There is no cut here, each box counts
     alike, and chance, which in OpenCV no seed reaches, has no say.
     """
-    cv2.setNumThreads(1)  # images share the cores; a pool of threads would not survive their fork
     search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
     search.setBaseImage(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     search.switchToSelectiveSearchFast()

@@ -19,7 +19,7 @@ def loader(items: Dataset[T], batch_size: int, keys: Sampler[Any] | None = None)
     """Return batches of items, the last one possibly smaller, the same on any machine.
 
     Args:
-        items: tensors or nested tuples of tensors, of the same shapes for every key; one item is
+        items: tensors, numbers or nested tuples of them, of the same shapes for every key; one is
             made at once, to know what a batch takes.
         keys: the keys of the items, in their order; None takes all items from 0 on.
     """
@@ -30,4 +30,6 @@ def loader(items: Dataset[T], batch_size: int, keys: Sampler[Any] | None = None)
 
 
 def _bytes(item: Any) -> int:
-    return item.nbytes if isinstance(item, Tensor) else sum(map(_bytes, item))
+    if isinstance(item, tuple):
+        return sum(map(_bytes, item))
+    return item.nbytes if isinstance(item, Tensor) else 8  # A number becomes 64 bits.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -51,21 +52,24 @@ def multi_gallery(
     classes: Sequence[str],
     cam: Iterable[Prediction],
     spn: Iterable[Prediction],
+    align_corners: bool = False,
 ) -> Gallery:
     """Return picture, CAM's response map, SPN's proposal map M and response map of each record.
 
-    Predicted boxes are the mean-threshold boxes of SPN Sec. 4.3.
+    Predicted boxes are the mean-threshold boxes of SPN Sec. 4.3; maps are resized as
+    `input.align_corners` says.
 
     Raises:
         InputError: a record has no test prediction.
     """
     cams, spns = _predictions_of(records, cam), _predictions_of(records, spn)
+    panels = _Panels(align_corners)
     rows = [
         [
-            _panel(record),
-            _mean_panel(record, cams[record.id].map_of(record.labels[0])),
-            _panel(record, spns[record.id].proposal_map),
-            _mean_panel(record, spns[record.id].map_of(record.labels[0])),
+            panels.panel(record),
+            panels.mean_box(record, cams[record.id].map_of(record.labels[0])),
+            panels.panel(record, spns[record.id].proposal_map),
+            panels.mean_box(record, spns[record.id].map_of(record.labels[0])),
         ]
         for record in records
     ]
@@ -78,11 +82,13 @@ def single_gallery(
     classes: Sequence[str],
     plain: tuple[Iterable[Prediction], float],
     spg: tuple[Iterable[Prediction], float],
+    align_corners: bool = False,
 ) -> Gallery:
     """Return picture, both attention maps and SPG's branches of each record, after SPG Fig. 4.
 
     `plain` and `spg` are predictions and the threshold chosen for them, 0..1 of the normalised
-    map. Predicted boxes surround the largest component above it (SPG Sec. 4.1).
+    map. Predicted boxes surround the largest component above it (SPG Sec. 4.1); maps are resized as
+    `input.align_corners` says.
 
     Raises:
         InputError: a record has no test prediction.
@@ -90,12 +96,13 @@ def single_gallery(
     plains, spgs = _predictions_of(records, plain[0]), _predictions_of(records, spg[0])
     present = {name for prediction in spgs.values() for name in prediction.guidance}
     branches = [name for name in _BRANCHES if name in present]
+    panels = _Panels(align_corners)
     rows = [
         [
-            _panel(record),
-            _component_panel(record, plains[record.id].map_of(record.labels[0]), plain[1]),
-            _component_panel(record, spgs[record.id].map_of(record.labels[0]), spg[1]),
-            *(_panel(record, spgs[record.id].guidance[name]) for name in branches),
+            panels.panel(record),
+            panels.component_box(record, plains[record.id].map_of(record.labels[0]), plain[1]),
+            panels.component_box(record, spgs[record.id].map_of(record.labels[0]), spg[1]),
+            *(panels.panel(record, spgs[record.id].guidance[name]) for name in branches),
         ]
         for record in records
     ]
@@ -111,29 +118,36 @@ def _labelled(
     return dict(zip(names, rows, strict=True))
 
 
-def _mean_panel(record: Record, response: Map) -> Panel:
-    box = mean_threshold_box(resize_map(response, record.height, record.width))
-    return _panel(record, response, box[None])
+class _Panels:
+    """Panels of records, their maps resized as `input.align_corners` says."""
 
+    def __init__(self, align_corners: bool) -> None:
+        self._resize = partial(resize_map, align_corners=align_corners)
 
-def _component_panel(record: Record, attention: Map, threshold: float) -> Panel:
-    levels = to_levels(resize_map(attention, record.height, record.width))
-    return _panel(record, attention, component_boxes(levels)[round(threshold * 255)][None])
+    def mean_box(self, record: Record, response: Map) -> Panel:
+        box = mean_threshold_box(self._resize(response, record.height, record.width))
+        return self.panel(record, response, box[None])
 
+    def component_box(self, record: Record, attention: Map, threshold: float) -> Panel:
+        levels = to_levels(self._resize(attention, record.height, record.width))
+        return self.panel(record, attention, component_boxes(levels)[round(threshold * 255)][None])
 
-def _panel(
-    record: Record, heat: Map | None = None, predicted_xyxy: NDArray[np.float32] = _NO_BOXES
-) -> Panel:
-    """The record with a (h, w) map over it and the boxes of its first label."""
-    image = np.asarray(Image.open(BytesIO(record.image)).convert("RGB"))
-    height, width = image.shape[:2]
-    return Panel(
-        image=image,
-        size=(record.width, record.height),
-        heat=None if heat is None else resize_map(heat, height, width),
-        true_xyxy=record.boxes_xyxy[record.box_labels == record.labels[0]],
-        predicted_xyxy=predicted_xyxy,
-    )
+    def panel(
+        self,
+        record: Record,
+        heat: Map | None = None,
+        predicted_xyxy: NDArray[np.float32] = _NO_BOXES,
+    ) -> Panel:
+        """The record with a (h, w) map over it and the boxes of its first label."""
+        image = np.asarray(Image.open(BytesIO(record.image)).convert("RGB"))
+        height, width = image.shape[:2]
+        return Panel(
+            image=image,
+            size=(record.width, record.height),
+            heat=None if heat is None else self._resize(heat, height, width),
+            true_xyxy=record.boxes_xyxy[record.box_labels == record.labels[0]],
+            predicted_xyxy=predicted_xyxy,
+        )
 
 
 def _predictions_of(

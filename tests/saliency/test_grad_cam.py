@@ -27,7 +27,7 @@ def test_slopes_averaged_over_cells_weigh_the_maps(params):
 @pytest.mark.parametrize("model", ["cam_multi", "spg_plain"])
 def test_of_a_class_activation_network_it_is_the_positive_part_of_its_cam(quick, model):
     torch.manual_seed(0)
-    network = registry.find(model).build(Backbone(quick.backbone), 4, quick).eval()
+    network = registry.find(model, quick).load().network(Backbone(quick.backbone), 4, quick).eval()
     pictures = 255 * images(3, 64)
     cams = network.localize(pictures).response_maps[torch.arange(3), CLASSES]
     if model == "spg_plain":  # its maps have the bias, and are averaged afterwards

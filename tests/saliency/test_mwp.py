@@ -145,7 +145,7 @@ def test_on_linear_bottlenecks_and_standardised_features_it_is_a_probability_too
     quick, at, model, name
 ):
     torch.manual_seed(0)
-    network = registry.find(model).build(Backbone(quick.backbone), 4, quick).eval()
+    network = registry.find(model, quick).load().network(Backbone(quick.backbone), 4, quick).eval()
     found = mwp(network, 255 * images(3, 64), CLASSES, at(name))
     assert (found >= 0).all()
     torch.testing.assert_close(found.sum((1, 2)), torch.ones(3), rtol=1e-3, atol=1e-3)

@@ -93,7 +93,7 @@ def network(request, quick):
         return Headed(Inception(), 8)
     if request.param == "residual":
         return residual(in_place=True)
-    return registry.find(request.param).build(Backbone(quick.backbone), 3, quick)
+    return registry.find(request.param, quick).load().network(Backbone(quick.backbone), 3, quick)
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ def test_after_an_error_inside_all_is_as_it_was(network, images, saliency, metho
 
 @pytest.mark.parametrize("method", ["mwp", "c_mwp"])
 def test_the_layer_sets_the_size_of_the_map(quick, images, method):
-    network = registry.find("cam_multi").build(Backbone(quick.backbone), 3, quick)
+    network = registry.find("cam_multi", quick).load().network(Backbone(quick.backbone), 3, quick)
     strides = {"bn1": 2, "blocks.0": 2, "blocks.1": 4, "blocks.2.0": 8, "": 16}
     for name, stride in strides.items():
         params = changed(quick, saliency__excitation_layer=name).saliency

@@ -116,7 +116,7 @@ def test_each_epoch_sees_every_image_once_in_its_own_order():
 
 
 def test_no_image_is_alone_in_the_last_batch(quick, split):
-    loader, keys = training_batches(split, quick.input, 7, 3, lambda index, *_: index)
+    loader, keys = training_batches(split, quick.input, 7, 3, lambda i, *_: torch.tensor(i))
     keys.epoch = 2
     batches = [targets.tolist() for _, targets in loader]
     assert [len(batch) for batch in batches] == [3, 3, 3, 2]

@@ -227,8 +227,8 @@ def test_nesterov_steps_by_gradient_and_decayed_momentum(slow, packed, tmp_path)
         before = network.classifier.weight.detach().clone()
         split = PackedSplit(packed / "single" / "train")
         checkpoints = Checkpoints(tmp_path / f"scratch-{nesterov}")
-        schedule = chosen.spn.train_multi
-        train(Classification(network), split, chosen.input, schedule, chosen.seed, checkpoints)
+        schedule, targets = chosen.spn.train_multi, ClassTargets(split)
+        train(Classification(network), split, chosen.input, schedule, 0, checkpoints, targets)
         return network.classifier.weight.detach() - before
 
     torch.testing.assert_close(moved(True), 1.9 * moved(False))
@@ -243,8 +243,9 @@ def test_a_last_batch_of_one_image_trains_under_batch_normalisation_of_one_cell(
     network.classifier = nn.Sequential(nn.BatchNorm1d(chosen.spn.channels), network.classifier)
     split = PackedSplit(packed / "single" / "train")
     checkpoints = Checkpoints(tmp_path / "scratch")
-    schedule = chosen.spn.train_multi
-    history = train(Classification(network), split, chosen.input, schedule, 0, checkpoints)
+    schedule, objective = chosen.spn.train_multi, Classification(network)
+    targets = ClassTargets(split)
+    history = train(objective, split, chosen.input, schedule, 0, checkpoints, targets)
     assert len(history) == 3
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from io import BytesIO
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -23,6 +24,8 @@ def search(split: PackedSplit, method: Search) -> Iterator[Proposals]:
 
     `method` must be picklable. Memory does not grow with the number of images.
     """
+    # Images share the cores; OpenCV's pool of threads would not survive the fork of processes.
+    cv2.setNumThreads(1)
     found = DataLoader(_Searched(split, method), batch_size=None, num_workers=workers())
     yield from tqdm(found, desc=f"{split.name}, {split.split}", unit=" images", disable=None)
 

@@ -3,12 +3,14 @@
 from dataclasses import replace
 from functools import partial
 
+import cv2
 import numpy as np
 import pytest
 
 from pipeline.datasets.packing import pack
 from pipeline.methods.bases import search as module
 from pipeline.methods.bases.search import decode, search
+from pipeline.methods.selective_search import selective_search
 from pipeline.packed.record import SPLITS, Dataset, Split
 from pipeline.packed.store import PackedSplit
 from tests.coloured_boxes import COLOURS, coloured_box
@@ -47,11 +49,18 @@ def test_boxes_are_given_in_pixels_of_the_original_picture(split):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_number_of_processes_changes_nothing(split, monkeypatch, workers):
-    monkeypatch.setattr(module, "packers", lambda: workers)
+    monkeypatch.setattr(module, "workers", lambda: workers)
     found = list(search(split, partial(coloured, colour=0)))
     assert [each.id for each in found] == [f"{number:03}" for number in range(9)]
     scores = [coloured(decode(record), 0)[1] for record in split]
     np.testing.assert_array_equal([each.scores for each in found], scores)
+
+
+def test_a_search_comes_to_an_end_though_opencv_has_threads_in_this_process(split, monkeypatch):
+    monkeypatch.setattr(module, "workers", lambda: 2)
+    cv2.setNumThreads(2)
+    cv2.GaussianBlur(np.zeros((2000, 2000), np.float32), (9, 9), 2)
+    assert len(list(search(split, selective_search))) == 9
 
 
 def test_images_may_be_without_boxes(split):
