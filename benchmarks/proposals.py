@@ -24,9 +24,9 @@ from benchmarks.packing import table
 from pipeline.errors import InputError
 from pipeline.methods.bases.edge_boxes import edge_boxes
 from pipeline.methods.bases.search import decode
+from pipeline.methods.bases.spn.network import SoftProposalNetwork
 from pipeline.methods.rpn import RegionProposer
 from pipeline.methods.selective_search import selective_search
-from pipeline.methods.spn.network import SoftProposalNetwork
 from pipeline.models.backbones import Backbone
 from pipeline.models.interface import WEIGHTS
 from pipeline.models.weights import load_weights

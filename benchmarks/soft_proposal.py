@@ -5,7 +5,7 @@
 For maps of 14 and 28 cells a side and 512 and 1024 channels it times, in turns:
 
 - the batched product U U^T of all cells, the least that any distances between them cost;
-- the closed form and the power solver of pipeline/models/soft_proposal.py;
+- the closed form and the power solver of pipeline/methods/bases/spn/soft_proposal.py;
 - the paper's Algorithm 1 as it is written: image by image, the difference of each pair of cells,
   all at once or cell by cell, and power iteration;
 
@@ -33,7 +33,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-from pipeline.methods.spn.soft_proposal import SoftProposal
+from pipeline.methods.bases.spn.soft_proposal import SoftProposal
 from pipeline.params import SpnParams, load
 from stages import PARAMS
 

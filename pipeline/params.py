@@ -161,7 +161,14 @@ class InputParams(Section):
     align_corners: bool
 
 
-class SpnParams(Section):
+class ProposalMapParams(Section):
+    """What is made of the proposal map beyond the paper."""
+
+    border_correction: bool
+    sharpness: Positive
+
+
+class SpnParams(ProposalMapParams):
     """Soft Proposal Network."""
 
     channels: Count
@@ -347,6 +354,7 @@ class Params(Section):
     acol: AcolParams
     adl: AdlParams
     oquab: OquabParams
+    spn_corrected: ProposalMapParams
     wsddn: WsddnParams
     edge_boxes: EdgeBoxesParams
     rpn: RpnParams

@@ -249,7 +249,9 @@ METHOD = {"train_method", "evaluate_method"}
         ("spg.balance_labels", {"train_spg"}),
         ("spg.localize_from", {"compare"}),
         ("spg.guidance_channels", {"train_spg", "evaluate_spg"}),
-        ("spn.epsilon", {"train_spn", "evaluate_spn"}),
+        ("spn.epsilon", {"train_spn", "evaluate_spn"} | METHOD),
+        ("spn.sharpness", {"train_spn", "evaluate_spn"}),
+        ("spn_corrected.sharpness", METHOD),
         (
             "evaluate.ten_crop",
             {"classify"} | {n for n in STAGES if n.startswith("evaluate")} - {"evaluate_proposals"},

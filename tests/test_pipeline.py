@@ -149,7 +149,7 @@ def edited(project: Path, path: str) -> set[str]:
     [
         ("pipeline/methods/spg/network.py", {"train_spg", "evaluate_spg"}),
         (
-            "pipeline/methods/spn/soft_proposal.py",
+            "pipeline/methods/bases/spn/soft_proposal.py",
             {
                 f"{verb}_spn@{track}"
                 for verb in ("train", "evaluate")

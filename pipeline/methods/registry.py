@@ -41,13 +41,16 @@ _BOTH: tuple[Track, ...] = ("multi", "single")
 
 METHODS: dict[str, Entry] = {
     "cam": Entry("bases.cam", "CAM", _BOTH),
-    "spn": Entry("spn.network", "SPN", _BOTH, twin="cam"),
+    "spn": Entry("bases.spn.network", "SPN", _BOTH, twin="cam"),
     "spg_plain": Entry("bases.spg_plain", "SPG-plain", ("single",)),
     "spg": Entry("spg.objective", "SPG", ("single",), twin="spg_plain"),
     "has": Entry("has", "HaS", ("single",), "methods", twin="cam"),
     "acol": Entry("acol", "ACoL", ("single",), "methods", twin="spg_plain"),
     "adl": Entry("adl", "ADL", ("single",), "methods", twin="cam"),
     "oquab": Entry("oquab", "Global max pooling", ("multi",), "methods", twin="cam"),
+    "spn_corrected": Entry(
+        "spn_corrected", "SPN, border-corrected", ("multi",), "methods", twin="cam"
+    ),
     "wsddn": Entry("wsddn", "WSDDN", ("multi",), "methods"),
     "rpn": Entry("rpn", "RPN (supervised)", ("multi",), "methods"),
     "selective_search": Entry("selective_search", "Selective Search", ("multi",), "proposals"),

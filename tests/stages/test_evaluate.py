@@ -95,7 +95,7 @@ def test_multi_label_networks_are_scored_on_all_splits(evaluated, model):
     assert [(each.id, each.split) for each in found] == expected
     scores = scores_of(model)
     assert {"pointing", "center_pointing", "cor_loc", "classification_map"} <= set(scores)
-    assert ("object_energy" in scores) == (model == "spn_multi")
+    assert ("object_energy" in scores) == (model in ("spn_multi", "spn_corrected"))
     assert (found[0].proposal_map is not None) == (model == "spn_multi")
 
 

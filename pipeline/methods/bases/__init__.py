@@ -1,1 +1,1 @@
-"""What several methods are built on: the twins without the papers' ideas, and EdgeBoxes."""
+"""What several methods are built on: CAM and SPN, SPG-plain, and EdgeBoxes."""

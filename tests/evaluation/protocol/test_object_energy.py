@@ -11,7 +11,7 @@ from pipeline.evaluation.protocol.object_energy import (
     control_maps,
     random_feature_maps,
 )
-from pipeline.methods.spn.soft_proposal import SoftProposal
+from pipeline.methods.bases.spn.soft_proposal import SoftProposal
 from tests.coloured_boxes import coloured_box
 
 SIZE = 40, 48

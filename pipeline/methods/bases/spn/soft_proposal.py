@@ -12,6 +12,18 @@ with d = D' 1 it is D d = D' diag(1 / d) d = D' 1 = d, hence M = d / sum(d) with
 D' has N^2 elements for N = H * W cells, but the degrees need none of them for long: it is made in
 blocks of rows from the diagonal on, which are summed both ways and dropped. The squared distances
 are |u_a|^2 + |u_b|^2 - 2 u_a u_b, with one matrix product; where that cancels, |u_a - u_b|^2.
+
+Beyond the paper, and off by default: a cell at the border has fewer neighbours, hence a smaller
+degree whatever the picture shows. Divided by the mass of its kernel,
+
+    m_a = sum over b != a of exp(-|a - b|^2 / (2 epsilon^2)),
+
+which is the degree that constant distances of 1 would give, a degree becomes the mean distance
+between the features of its cell and the others', weighted by the kernel: equal distances give the
+uniform map, and independent features of one distribution give each cell the same expectation. Then
+an exponent gamma sharpens what is left, or flattens it below 1:
+
+    M = (d / m)^gamma / sum((d / m)^gamma).
 """
 
 from collections.abc import Callable, Iterator
@@ -79,12 +91,28 @@ def distance_kernel(height: int, width: int, epsilon: float) -> Kernel:
     Args:
         epsilon: width of the kernel in cells, > 0.
     """
+    vertical, horizontal = kernel_along(height, epsilon), kernel_along(width, epsilon)
+    return Kernel(vertical.repeat_interleave(width, 0), horizontal.repeat(height, 1))
 
-    def along(length: int) -> Tensor:
-        place = torch.arange(length, dtype=torch.float64)
-        return torch.exp(-((place[:, None] - place) ** 2) / (2 * epsilon**2))
 
-    return Kernel(along(height).repeat_interleave(width, 0), along(width).repeat(height, 1))
+def kernel_along(length: int, epsilon: float) -> Tensor:
+    """Return the kernel between the places of a row or a column of cells, (length, length)."""
+    place = torch.arange(length, dtype=torch.float64)
+    return torch.exp(-((place[:, None] - place) ** 2) / (2 * epsilon**2))
+
+
+@cache
+@torch.inference_mode(False)  # What is kept must serve a training after an evaluation.
+def kernel_mass(height: int, width: int, epsilon: float) -> Tensor:
+    """Return the mass of the kernel about each cell, (N,), as a share of the largest, in float64.
+
+    A cell's own 1 is no part of it. Where no kernel reaches another cell all masses are alike.
+    """
+    sides = ((height, epsilon), (width, epsilon))
+    down, across = (kernel_along(*side).fill_diagonal_(0).sum(1) for side in sides)
+    mass = (down[:, None] * (1 + across) + across).flatten()
+    largest = mass.max()
+    return mass / largest if largest > 0 else torch.ones_like(mass)
 
 
 def blocks(features: Tensor, kernel: Kernel) -> Iterator[Block]:
@@ -233,13 +261,34 @@ def normalise(mass: Tensor) -> Tensor:
     return torch.where(total == 0, uniform, mass / total.where(total != 0, 1))
 
 
-def stationary_map(features: Tensor, kernel: Kernel) -> Tensor:
+def sharpen(mass: Tensor, exponent: float) -> Tensor:
+    """Return (B, N) >= 0 raised to `exponent` > 0, each row up to a factor of its own.
+
+    Rows are first divided by their maximum: no power overflows, and no row becomes 0 that was not.
+    """
+    largest = mass.detach().amax(1, keepdim=True)  # No slope: a factor of the row has no effect.
+    shares = mass / largest.where(largest != 0, 1)
+    # At 0 a root has no slope; comparing with 0 keeps a NaN.
+    powers = shares.where(shares != 0, 1).pow(min(exponent, torch.finfo(mass.dtype).max))
+    return powers.where(shares != 0, 0)
+
+
+Finish = Callable[[Tensor], Tensor]
+"""Makes maps (B, N) with sum 1 of the mass that a solver gives the cells, (B, N) >= 0."""
+
+
+def stationary_map(features: Tensor, kernel: Kernel, finish: Finish = normalise) -> Tensor:
     """Return the resting place of the walk in closed form, (B, N), of features (B, N, K)."""
-    degrees: Tensor = Degrees.apply(features, kernel)
-    return normalise(degrees)
+    return finish(Degrees.apply(features, kernel))
 
 
-def power_map(features: Tensor, kernel: Kernel, max_iterations: int, tolerance: float) -> Tensor:
+def power_map(
+    features: Tensor,
+    kernel: Kernel,
+    max_iterations: int,
+    tolerance: float,
+    finish: Finish = normalise,
+) -> Tensor:
     """Return M after the paper's iteration M <- D M from 1/N (SPN Eq. 1, Algorithm 1), (B, N).
 
     An image's walk ends after `max_iterations` steps, or with the first that moves its M by less
@@ -248,30 +297,36 @@ def power_map(features: Tensor, kernel: Kernel, max_iterations: int, tolerance: 
     D' of one image is in memory at a time; the backward pass makes each once more.
     """
     remade = partial(checkpoint, walk, use_reentrant=False, preserve_rng_state=False)
-    return torch.stack([remade(image, kernel, max_iterations, tolerance) for image in features])
+    return torch.stack(
+        [remade(image, kernel, max_iterations, tolerance, finish) for image in features]
+    )
 
 
-def walk(features: Tensor, kernel: Kernel, max_iterations: int, tolerance: float) -> Tensor:
+def walk(
+    features: Tensor, kernel: Kernel, max_iterations: int, tolerance: float, finish: Finish
+) -> Tensor:
     """Return M of one image, (N,), of its features (N, K), as `power_map` does."""
     weights: Tensor = Weights.apply(features[None], kernel)
     degrees = weights.sum(1)
     inverse = torch.where(degrees == 0, 0, 1 / degrees.where(degrees != 0, 1))
-    current = normalise(torch.zeros_like(degrees))
+    mass = torch.zeros_like(degrees)
+    current = normalise(mass)
     for _ in range(max_iterations):
-        following = normalise((weights @ (inverse * current)[:, :, None])[:, :, 0])
+        mass = (weights @ (inverse * current)[:, :, None])[:, :, 0]
+        following = normalise(mass)
         moved = (following - current).norm()
         current = following
         if moved < tolerance:
             break
-    return current[0]
+    return finish(mass)[0]
 
 
-def _stationary(features: Tensor, kernel: Kernel, _: SpnParams) -> Tensor:
-    return stationary_map(features, kernel)
+def _stationary(features: Tensor, kernel: Kernel, _: SpnParams, finish: Finish) -> Tensor:
+    return stationary_map(features, kernel, finish)
 
 
-def _power(features: Tensor, kernel: Kernel, params: SpnParams) -> Tensor:
-    return power_map(features, kernel, params.max_iterations, params.tolerance)
+def _power(features: Tensor, kernel: Kernel, params: SpnParams, finish: Finish) -> Tensor:
+    return power_map(features, kernel, params.max_iterations, params.tolerance, finish)
 
 
 SOLVERS = {"stationary": _stationary, "power": _power}
@@ -280,11 +335,11 @@ SOLVERS = {"stationary": _stationary, "power": _power}
 class SoftProposal(nn.Module):
     """Proposal maps M (B, H, W), each >= 0 with sum 1, of features U (B, K, H, W).
 
-    Constant features give the uniform map. An image with a NaN, an infinity, or a difference whose
-    square overflows, gets a map of NaN; the other images keep theirs. float16 and bfloat16 features
-    are computed in float32, under autocast too, and give M in their own type. By default M is a
-    constant of the backward pass, so that the gradient of V = U * M with respect to U is M alone
-    (SPN Eq. 6).
+    Constant features give the uniform map, whatever is corrected or sharpened. An image with a NaN,
+    an infinity, or a difference whose square overflows, gets a map of NaN; the other images keep
+    theirs. float16 and bfloat16 features are computed in float32, under autocast too, and give M in
+    their own type. By default M is a constant of the backward pass, so that the gradient of
+    V = U * M with respect to U is M alone (SPN Eq. 6).
     """
 
     def __init__(self, params: SpnParams) -> None:
@@ -303,6 +358,15 @@ class SoftProposal(nn.Module):
         height, width = features.shape[2:]
         kernel = distance_kernel(height, width, self.epsilon(height, width))
         cells = features.flatten(2).transpose(1, 2)
+        finish = partial(self.finish, height=height, width=width)
         with torch.autocast(features.device.type, enabled=False):
-            maps = SOLVERS[self.params.solver](cells, kernel, self.params)
+            maps = SOLVERS[self.params.solver](cells, kernel, self.params, finish)
         return maps.unflatten(1, (height, width)).to(features.dtype)
+
+    def finish(self, mass: Tensor, height: int, width: int) -> Tensor:
+        """Return the maps (B, N) of what a solver gives the cells, corrected and sharpened."""
+        if self.params.border_correction:
+            mass = mass / kernel_mass(height, width, self.epsilon(height, width)).to(mass)
+        if self.params.sharpness != 1:
+            mass = sharpen(mass, self.params.sharpness)
+        return normalise(mass)

@@ -7,7 +7,7 @@ from torch import nn
 
 from pipeline.errors import InputError
 from pipeline.methods.bases.cam import ClassActivationNetwork
-from pipeline.methods.spn.network import SoftProposalNetwork
+from pipeline.methods.bases.spn.network import SoftProposalNetwork
 from pipeline.models.backbones import Backbone
 from tests.parameters import changed
 

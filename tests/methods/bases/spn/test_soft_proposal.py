@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pipeline.methods.spn import soft_proposal
-from pipeline.methods.spn.soft_proposal import (
+from pipeline.methods.bases.spn import soft_proposal
+from pipeline.methods.bases.spn.soft_proposal import (
     Degrees,
     SoftProposal,
     Weights,
     distance_kernel,
+    kernel_mass,
     power_map,
     stationary_map,
 )
@@ -17,6 +18,8 @@ from tests.parameters import changed
 
 SIZES = [(7, 7), (14, 14), (28, 28), (6, 11)]
 PRECISE = {"rtol": 1e-5, "atol": 0}
+CORRECTED = {"border_correction": True, "sharpness": 2.0}
+BEYOND = pytest.mark.parametrize("beyond", [{}, CORRECTED], ids=["paper", "corrected"])
 
 
 @pytest.fixture
@@ -28,6 +31,8 @@ def module(params):
             "solver": "stationary",
             "epsilon": 0.15,
             "epsilon_relative_to": "side",
+            "border_correction": False,
+            "sharpness": 1.0,
             "differentiate_through_m": False,
             "max_iterations": 20,
             "tolerance": 1e-4,
@@ -298,14 +303,15 @@ def test_half_precision_features_are_computed_in_single_precision(module, make, 
     torch.testing.assert_close(of_single.double(), explicit_map(features), **PRECISE)
 
 
+@BEYOND
 @pytest.mark.parametrize("solver", ["stationary", "power"])
 @pytest.mark.parametrize("size", [(1, 1), (7, 7), (6, 11)])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_bad_feature_makes_its_whole_map_nan_and_no_other(module, solver, size, value):
+def test_a_bad_feature_makes_its_whole_map_nan_and_no_other(module, solver, beyond, size, value):
     features = rectified(*size, batch=3, dtype=torch.float32)
-    expected = module(solver=solver)(features)
+    expected = module(solver=solver, **beyond)(features)
     features[1, 3, -1, -1] = value
-    found = module(solver=solver)(features)
+    found = module(solver=solver, **beyond)(features)
     assert found[1].isnan().all()
     assert torch.equal(found[::2], expected[::2])
 
@@ -318,19 +324,21 @@ def test_differences_whose_square_overflows_make_the_map_nan(module):
     assert found[1].isfinite().all()
 
 
+@BEYOND
 @pytest.mark.parametrize("solver", ["stationary", "power"])
 @pytest.mark.parametrize("size", [(1, 1), (7, 7), (6, 11)])
-def test_a_proposal_map_is_a_distribution_over_the_cells(module, solver, size):
-    maps = module(solver=solver)(rectified(*size, batch=3, dtype=torch.float32))
+def test_a_proposal_map_is_a_distribution_over_the_cells(module, solver, beyond, size):
+    maps = module(solver=solver, **beyond)(rectified(*size, batch=3, dtype=torch.float32))
     assert maps.shape == (3, *size)
     assert (maps >= 0).all()
     torch.testing.assert_close(maps.sum((1, 2)), torch.ones(3))
 
 
+@BEYOND
 @pytest.mark.parametrize("solver", ["stationary", "power"])
 @pytest.mark.parametrize("value", [0.0, 0.1, 3e4])
-def test_constant_features_give_the_uniform_map(module, solver, value):
-    maps = module(solver=solver)(torch.full((2, 8, 5, 7), value))
+def test_constant_features_give_the_uniform_map(module, solver, beyond, value):
+    maps = module(solver=solver, **beyond)(torch.full((2, 8, 5, 7), value))
     assert torch.equal(maps, torch.full((2, 5, 7), 1 / 35))
 
 
@@ -349,13 +357,14 @@ def test_the_one_cell_that_differs_gets_the_most(module):
     assert int(module()(features).argmax()) == 4 * 9 + 5
 
 
+@BEYOND
 @pytest.mark.parametrize("solver", ["stationary", "power"])
-def test_scale_offset_and_order_of_channels_do_not_matter(module, solver):
+def test_scale_offset_and_order_of_channels_do_not_matter(module, solver, beyond):
     features = rectified(6, 11)
-    expected = module(solver=solver)(features)
+    expected = module(solver=solver, **beyond)(features)
     order = torch.randperm(16, generator=torch.Generator().manual_seed(1))
     for same in (features * 37, features + 5, features[:, order]):
-        torch.testing.assert_close(module(solver=solver)(same), expected)
+        torch.testing.assert_close(module(solver=solver, **beyond)(same), expected)
 
 
 def test_the_map_turns_with_the_image(module):
@@ -405,12 +414,17 @@ def test_the_gradient_can_pass_through_the_map_as_well(module, solver):
     assert not torch.allclose(gradient, outer * through(features)[:, None], rtol=1e-2)
 
 
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 4.0])
+@pytest.mark.parametrize("correction", [False, True])
 @pytest.mark.parametrize(("solver", "rows"), [("stationary", 1), ("stationary", 5), ("power", 5)])
-def test_the_gradient_of_the_map_is_that_of_finite_differences(module, monkeypatch, solver, rows):
+def test_the_gradient_of_the_map_is_that_of_finite_differences(
+    module, monkeypatch, solver, rows, correction, sharpness
+):
     monkeypatch.setitem(soft_proposal.ROWS, "cpu", rows)
     monkeypatch.setattr(soft_proposal, "ELEMENTS", 1)  # One image, one pair at a time.
     features = rectified(3, 4, channels=2).sub(0.4).requires_grad_()
-    through = module(solver=solver, differentiate_through_m=True)
+    beyond = {"border_correction": correction, "sharpness": sharpness}
+    through = module(solver=solver, differentiate_through_m=True, **beyond)
     assert torch.autograd.gradcheck(through, features)
 
 
@@ -444,7 +458,120 @@ def test_the_gradient_at_equal_cells_is_that_of_the_other_pairs(module, solver):
     torch.testing.assert_close(found.grad, given.grad)
 
 
-def test_constant_features_have_the_gradient_zero_through_the_map(module):
+@pytest.mark.parametrize("beyond", [{}, CORRECTED, {"sharpness": 0.5}], ids=str)
+@pytest.mark.parametrize("solver", ["stationary", "power"])
+def test_constant_features_have_the_gradient_zero_through_the_map(module, solver, beyond):
     features = torch.full((1, 3, 3, 4), 0.1, requires_grad=True)
-    module(differentiate_through_m=True)(features)[0, 1, 1].backward()
+    module(solver=solver, differentiate_through_m=True, **beyond)(features)[0, 1, 1].backward()
     assert torch.equal(features.grad, torch.zeros(1, 3, 3, 4))
+
+
+def kernel_masses(height, width, epsilon):
+    kernel = distance_kernel(height, width, epsilon).block(slice(0, height * width))
+    return (kernel - torch.eye(height * width, dtype=torch.float64)).sum(1)
+
+
+@pytest.mark.parametrize("epsilon", [0.3, 2.1, 29.4, 1e9])
+@pytest.mark.parametrize("size", [(1, 9), (7, 7), (6, 11)])
+def test_the_mass_of_a_kernel_is_its_sum_over_the_other_cells(size, epsilon):
+    expected = kernel_masses(*size, epsilon)
+    torch.testing.assert_close(kernel_mass(*size, epsilon), expected / expected.max())
+
+
+def test_a_kernel_too_narrow_for_its_own_1_still_has_fewer_neighbours_at_the_border():
+    neighbours = torch.tensor([2.0, 3, 2, 3, 4, 3, 2, 3, 2], dtype=torch.float64)
+    torch.testing.assert_close(kernel_mass(3, 3, 0.05), neighbours / 4)
+    assert torch.equal(kernel_mass(3, 3, 1e-3), torch.ones(9, dtype=torch.float64))
+    assert torch.equal(kernel_mass(1, 1, 1.0), torch.ones(1, dtype=torch.float64))
+
+
+def equally_far(height, width, dtype):
+    """Features of one image in which each cell has a channel of its own."""
+    return torch.eye(height * width, dtype=dtype).unflatten(1, (height, width))[None]
+
+
+@pytest.mark.parametrize("relative_to", ["side", "area"])
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("solver", ["stationary", "power"])
+def test_equal_distances_give_the_uniform_map_once_corrected(
+    module, solver, sharpness, relative_to
+):
+    features = equally_far(6, 11, torch.float64)
+    chosen = {"solver": solver, "epsilon_relative_to": relative_to, "sharpness": sharpness}
+    rested = {"max_iterations": 300, "tolerance": 0.0}
+    uniform = torch.full((1, 6, 11), 1 / 66, dtype=torch.float64)
+    torch.testing.assert_close(
+        module(**chosen, **rested, border_correction=True)(features), uniform
+    )
+    of_paper = module(**chosen, **rested)(features)
+    assert of_paper[0, 3, 5] > 1.05 * of_paper[0, 0, 0]
+
+
+def test_the_expectation_of_independent_features_is_the_uniform_map_once_corrected(module):
+    features = rectified(7, 7, batch=4000, channels=8)
+    corrected, of_paper = (module(border_correction=on)(features) for on in (True, False))
+    assert (49 * corrected.mean(0) - 1).abs().max() < 0.01
+    assert (49 * of_paper.mean(0) - 1).abs().max() > 0.3
+
+
+@pytest.mark.parametrize("size", [(7, 7), (6, 11)])
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.0, 4.5])
+def test_a_corrected_map_is_that_of_the_weighted_mean_distances(module, sharpness, size):
+    features = rectified(*size)
+    masses = kernel_masses(*size, 0.15 * math.sqrt(math.prod(size)))
+    means = (explicit_weights(features).sum(2) / masses) ** sharpness
+    expected = (means / means.sum(1, keepdim=True)).unflatten(1, size)
+    for values in ({}, {"solver": "power", "max_iterations": 500, "tolerance": 0.0}):
+        found = module(border_correction=True, sharpness=sharpness, **values)(features)
+        torch.testing.assert_close(found, expected)
+
+
+def test_what_the_walk_rested_at_is_corrected_after_it_has_ended(module):
+    features = rectified(7, 7)
+    ended = module(solver="power", max_iterations=3)(features).flatten(1)
+    found = module(solver="power", max_iterations=3, **CORRECTED)(features).flatten(1)
+    expected = (ended / kernel_mass(7, 7, 0.15 * 7)) ** 2
+    torch.testing.assert_close(found, expected / expected.sum(1, keepdim=True))
+
+
+def test_a_larger_exponent_leaves_the_order_of_cells_and_raises_the_peak(module):
+    features = rectified(7, 7, batch=1)
+    maps = [module(sharpness=each)(features).flatten() for each in (0.5, 1.0, 2.0, 4.0, 50.0)]
+    peaks = [float(each.max()) for each in maps]
+    assert peaks == sorted(set(peaks))
+    assert all(torch.equal(each.argsort(), maps[0].argsort()) for each in maps)
+
+
+@pytest.mark.parametrize("solver", ["stationary", "power"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("sharpness", [1e-300, 1e4, 1e30, 1e308])
+def test_no_exponent_overflows(module, sharpness, dtype, solver):
+    features = rectified(7, 7, dtype=torch.float32).to(dtype).requires_grad_()
+    beyond = {"border_correction": True, "sharpness": sharpness}
+    maps = module(solver=solver, differentiate_through_m=True, **beyond)(features)
+    if sharpness > 1:
+        of_paper = module(solver=solver, border_correction=True)(features.float())
+        assert torch.equal(maps.flatten(1).argmax(1), of_paper.flatten(1).argmax(1))
+        assert (maps.flatten(1).amax(1) == 1).all() and (maps.sum((1, 2)) == 1).all()
+    else:
+        torch.testing.assert_close(maps, torch.full_like(maps, 1 / 49))
+    (maps * torch.arange(7)).sum().backward()
+    assert features.grad.isfinite().all()
+
+
+def test_cells_that_share_the_peak_share_the_map(module):
+    features = torch.zeros(1, 4, 9, 9)
+    features[0, :, 4, 2] = features[0, :, 4, 6] = 1
+    maps = module(sharpness=1e30)(features)
+    assert maps[0, 4, 2] == maps[0, 4, 6] == 0.5
+
+
+def test_a_training_can_follow_an_evaluation_of_the_same_size(module):
+    kernel_mass.cache_clear()
+    corrected = module(differentiate_through_m=True, **CORRECTED)
+    features = rectified(5, 8)
+    with torch.inference_mode():
+        corrected(features)
+    features.requires_grad_()
+    corrected(features)[0, 1, 1].sum().backward()
+    assert features.grad.isfinite().all()

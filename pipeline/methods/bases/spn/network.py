@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.methods.bases.cam import ClassActivationNetwork
-from pipeline.methods.spn.soft_proposal import SoftProposal
+from pipeline.methods.bases.spn.soft_proposal import SoftProposal
 from pipeline.models.backbones import Backbone
 from pipeline.models.interface import Localization, Method
 from pipeline.params import SpnParams
