@@ -34,12 +34,23 @@ def from_scratch(quick):
     return changed(quick, **{f"pretrain__{key}": value for key, value in short.items()})
 
 
-def test_the_packaged_weights_start_the_backbone(alone, params):
-    chosen = changed(params, pretrain__source="package", backbone__name="tf_efficientnet_lite0")
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [
+        ("tf_efficientnet_lite0", "stage"),
+        ("tf_efficientnet_lite0", "head"),
+        ("tf_efficientnet_lite2", "head"),
+        ("squeezenet1_1", "stage"),
+    ],
+)
+def test_the_packaged_weights_start_the_backbone(alone, params, name, last):
+    values = {"pretrain__source": "package", "backbone__name": name, "backbone__last": last}
+    chosen = changed(params, **values)
     pretrain(chosen)
-    stored = load_file(OUT)
+    stored = {layer_name(layer): value for layer, value in load_file(OUT).items()}
     loaded = Backbone(chosen.backbone, OUT).network.state_dict()
-    assert loaded and all(torch.equal(value, stored[name]) for name, value in loaded.items())
+    assert len(loaded) == len(stored)
+    assert all(torch.equal(value, stored[layer_name(n)]) for n, value in loaded.items())
 
 
 def test_weights_that_do_not_know_the_check_picture_are_not_written(alone, quick):
