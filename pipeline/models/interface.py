@@ -24,6 +24,11 @@ def _nothing(folder: Path, splits: Mapping[str, PackedSplit], params: Params) ->
     """Most methods need no more than images and labels."""
 
 
+def _unwatched(objective: nn.Module, split: PackedSplit, params: Params) -> dict[str, float]:
+    """Most methods have nothing to watch but their losses."""
+    return {}
+
+
 def _classes(split: PackedSplit, folder: Path, params: Params) -> Annotate:
     return ClassTargets(split)
 
@@ -42,6 +47,8 @@ class Method:
         prepare: (folder, splits, parameters) writes into `folder` what the training needs besides
             the packed images.
         targets: (split, that folder, parameters) -> what the objective learns from.
+        watch: (objective, val split, parameters) -> figures by name for the history, after each
+            epoch. The objective is in evaluation mode; nothing of it may change.
     """
 
     network: Callable[[Backbone, int, Params], nn.Module]
@@ -52,6 +59,7 @@ class Method:
     )
     prepare: Callable[[Path, Mapping[str, PackedSplit], Params], None] = _nothing
     targets: Callable[[PackedSplit, Path, Params], Annotate] = _classes
+    watch: Callable[[nn.Module, PackedSplit, Params], dict[str, float]] = _unwatched
 
     def trained(self, folder: Path, classes: int, params: Params, stage: str) -> nn.Module:
         """Return the network for `classes` with the weights of a model's folder, for evaluation.

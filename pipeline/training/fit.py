@@ -20,7 +20,7 @@ from pipeline.packed.record import SPLITS, Task
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params, Section, TrainParams
 from pipeline.training.checkpoints import Checkpoints, History
-from pipeline.training.loop import train
+from pipeline.training.loop import Watch, train, unwatched
 
 
 def fit(
@@ -59,7 +59,11 @@ def fit(
         return method.objective(network, params)
 
     targets = method.targets(images, prepared, params)
-    module, epochs = resume(objective, images, params, schedule, checkpoints, targets)
+
+    def watch(module: nn.Module) -> dict[str, float]:
+        return method.watch(module, splits["val"], params)
+
+    module, epochs = resume(objective, images, params, schedule, checkpoints, targets, watch)
     if PartialState().is_main_process:
         with atomic_folder(folder) as new:
             shutil.copytree(prepared, new, dirs_exist_ok=True)
@@ -112,6 +116,7 @@ def resume(
     schedule: TrainParams,
     checkpoints: Checkpoints,
     targets: Annotate | None = None,
+    watch: Watch = unwatched,
 ) -> tuple[nn.Module, History]:
     """Train an objective, from where an equal call was cut off if one was; return it, trained.
 
@@ -121,8 +126,10 @@ def resume(
         objective: () -> the loss module of `train`; called after seeding, so that twins start with
             the same weights.
         targets: what the objective learns from; by default the classes.
+        watch: gives further figures for the history after each epoch.
     """
     set_seed(params.seed)
     module = objective()
     learnt = targets or ClassTargets(images)
-    return module, train(module, images, params.input, schedule, params.seed, checkpoints, learnt)
+    history = train(module, images, params.input, schedule, params.seed, checkpoints, learnt, watch)
+    return module, history

@@ -1,7 +1,7 @@
 """The one training loop."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -22,6 +22,14 @@ from pipeline.params import InputParams, TrainParams
 from pipeline.training.batches import training_batches
 from pipeline.training.checkpoints import Checkpoints, History
 
+Watch = Callable[[nn.Module], dict[str, float]]
+"""The objective, in evaluation mode -> figures by name."""
+
+
+def unwatched(objective: nn.Module) -> dict[str, float]:
+    """Return no figures."""
+    return {}
+
 
 class NonFiniteLoss(InputError):
     """The loss, or a weight, became NaN or infinite."""
@@ -35,6 +43,7 @@ def train(
     seed: int,
     checkpoints: Checkpoints,
     targets: Annotate,
+    watch: Watch = unwatched,
 ) -> History:
     """Train `objective.network` on `split` and return the mean of each loss term per epoch.
 
@@ -45,6 +54,7 @@ def train(
         checkpoints: where an interrupted training resumes from, and saves to after each epoch;
             the caller removes them once the result is safe.
         targets: gives what the objective learns from, for each record of `split`.
+        watch: gives further figures for the history after each epoch.
 
     Raises:
         NonFiniteLoss: names the epoch, the step and the last good checkpoint.
@@ -78,14 +88,23 @@ def train(
                 # None: a line of progress on a terminal only.
                 disable=None if accelerator.is_main_process else True,
             )
-            history.append(
-                run_epoch(accelerator, objective, optimizer, progress, epoch, params, checkpoints)
+            losses = run_epoch(
+                accelerator, objective, optimizer, progress, epoch, params, checkpoints
             )
             if not all(parameter.isfinite().all() for parameter in objective.parameters()):
                 raise NonFiniteLoss(_report(epoch, len(batches), {}, checkpoints))
+            history.append(losses | watched(accelerator.unwrap_model(objective), watch))
             scheduler.step()
             checkpoints.save(accelerator, history, epoch)
     return history
+
+
+def watched(objective: nn.Module, watch: Watch) -> dict[str, float]:
+    """Return what `watch` sees of the objective; the training goes on as if nobody had looked."""
+    objective.eval()
+    # A loader draws a seed from the generator that dropout draws from.
+    with torch.random.fork_rng(devices=[]):
+        return watch(objective)
 
 
 def run_epoch(

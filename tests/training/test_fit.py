@@ -93,7 +93,7 @@ def checkpoints_of(fitted, tmp_path, monkeypatch):
     """Return the folder that a training, given as to `fitted`, would resume from."""
     seen = []
 
-    def train(module, split, images, params, seed, checkpoints, targets):
+    def train(module, split, images, params, seed, checkpoints, targets, watch):
         seen.append(checkpoints.folder)
         raise Killed
 

@@ -13,7 +13,7 @@ from pipeline.packed.pictures import ClassTargets
 from pipeline.packed.store import PackedSplit
 from pipeline.training import loop
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.loop import NonFiniteLoss, learning_rates, train
+from pipeline.training.loop import NonFiniteLoss, learning_rates, train, unwatched
 from tests.parameters import changed
 
 
@@ -60,11 +60,11 @@ def network(slow):
 def run(slow, packed, tmp_path):
     """Train an objective on the single-label track, with checkpoints in a folder of that name."""
 
-    def make(objective, folder="scratch"):
+    def make(objective, folder="scratch", watch=unwatched):
         split = PackedSplit(packed / "single" / "train")
         checkpoints, targets = Checkpoints(tmp_path / folder), ClassTargets(split)
         schedule = slow.spn.train_multi
-        return train(objective, split, slow.input, schedule, slow.seed, checkpoints, targets)
+        return train(objective, split, slow.input, schedule, slow.seed, checkpoints, targets, watch)
 
     return make
 
@@ -93,6 +93,21 @@ def test_history_has_the_mean_of_each_term_per_epoch(run, network, monkeypatch):
     assert [row["epoch"] for row in history] == [1, 2, 3]
     for row, mean in zip(history, means, strict=True):
         assert row["loss"] == row["classification"] == pytest.approx(mean)
+
+
+def test_a_training_that_is_watched_goes_as_if_nobody_looked(run, network):
+    other, seen = fresh(network), []
+
+    def watch(objective):
+        seen.append(objective.training)
+        return {"seen": float(len(seen)), "drawn": torch.rand(()).item()}
+
+    plain = run(Classification(network))
+    watched = run(Classification(other), "watched", watch)
+    assert same_weights(network, other)
+    assert [row.pop("seen") for row in watched] == [1, 2, 3]
+    assert seen == [False] * 3
+    assert [{k: v for k, v in row.items() if k != "drawn"} for row in watched] == plain
 
 
 def test_the_loss_falls(slow, packed, tmp_path):

@@ -13,10 +13,12 @@ from pipeline.methods.spg.guidance import (
     masked_cross_entropy,
 )
 from pipeline.methods.spg.network import GuidedMaps, SelfProducedGuidance
+from pipeline.methods.spg.quality import mask_quality
 from pipeline.models.interface import Method
 from pipeline.models.losses import classification_loss
 from pipeline.models.maps import normalise_maps
-from pipeline.params import InputParams, MaskThresholds, SpgParams
+from pipeline.packed.store import PackedSplit
+from pipeline.params import InputParams, MaskThresholds, Params, SpgParams
 
 
 class SelfProducedGuidanceObjective(nn.Module):
@@ -46,16 +48,19 @@ class SelfProducedGuidanceObjective(nn.Module):
 
     def guidance(self, maps: GuidedMaps, targets: Tensor, size: int) -> dict[str, Tensor]:
         """Return the losses of the branches, with all maps at `size` x `size`."""
+        branches = {"b2": maps.b2, "b1": maps.b1, "c": maps.c}
+        logits = {name: self.upsample(m, size) for name, m in branches.items() if m is not None}
+        masks = self.taught(maps, targets, size)
+        return {name: self.cross_entropy(own, masks[name]) for name, own in logits.items()}
+
+    def taught(self, maps: GuidedMaps, targets: Tensor, size: int) -> dict[str, Tensor]:
+        """Return the masks (B, size, size) that teach each branch (SPG Algorithm 1)."""
         chosen = maps.attention[torch.arange(len(targets)), targets].detach()
-        b1, b2 = self.upsample(maps.b1, size), self.upsample(maps.b2, size)
-        p1, p2 = torch.sigmoid(b1.detach()), torch.sigmoid(b2.detach())
+        p1, p2 = (torch.sigmoid(self.upsample(b.detach(), size)) for b in (maps.b1, maps.b2))
         seeds = self.masks(normalise_maps(self.upsample(chosen, size)), self.params)
-        b1_masks = self.masks(p2, self.params.b1) if self.params.cascade else seeds
-        losses = {"b2": self.cross_entropy(b2, seeds), "b1": self.cross_entropy(b1, b1_masks)}
-        if maps.c is not None:
-            fused = self.masks((p1 + p2) / 2, self.params.c)
-            losses["c"] = self.cross_entropy(self.upsample(maps.c, size), fused)
-        return losses
+        b1 = self.masks(p2, self.params.b1) if self.params.cascade else seeds
+        masks = {"b2": seeds, "b1": b1}
+        return masks if maps.c is None else masks | {"c": self.masks((p1 + p2) / 2, self.params.c)}
 
     def masks(self, maps: Tensor, thresholds: MaskThresholds) -> Tensor:
         """Return the masks of maps (B, H, W) in [0, 1], those with too little foreground rescued.
@@ -72,6 +77,20 @@ def upsample(maps: Tensor, size: int, align_corners: bool) -> Tensor:
     return F.interpolate(maps[:, None], square, mode="bilinear", align_corners=align_corners)[:, 0]
 
 
+def _watched(
+    objective: SelfProducedGuidanceObjective, split: PackedSplit, params: Params
+) -> dict[str, float]:
+    """Return the quality of the masks that teach each branch; see `mask_quality`."""
+
+    device = next(objective.parameters()).device
+
+    def masks(images: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        maps = objective.network.guided(images.to(device))
+        return objective.taught(maps, targets.to(device), images.shape[2])
+
+    return mask_quality(masks, split, params.input.size, params.spg.train.batch_size)
+
+
 METHOD = Method(
     network=lambda backbone, classes, params: SelfProducedGuidance(backbone, classes, params.spg),
     objective=lambda network, params: SelfProducedGuidanceObjective(
@@ -79,4 +98,7 @@ METHOD = Method(
     ),
     schedule=lambda params, track: params.spg.train,
     sections=("spg",),
+    watch=lambda objective, split, params: _watched(
+        cast(SelfProducedGuidanceObjective, objective), split, params
+    ),
 )
