@@ -124,8 +124,8 @@ def labelled_ious(values: Map) -> Array:
 
 def best_labelled(mask: Array) -> Array:
     """Return the best IoU of a component of the mask with an object."""
-    corners = cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:, :4]
-    corners[:, 2:] += corners[:, :2]
+    left, top, width, height = cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:, :4].T
+    corners = np.stack([left, top, left + width, top + height], axis=1)
     return iou_xyxy(corners, OBJECTS).max()
 
 

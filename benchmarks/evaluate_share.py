@@ -24,10 +24,12 @@ from unittest.mock import patch
 import torch
 
 from benchmarks.packing import table
+from pipeline.evaluation import answers
 from pipeline.evaluation.localization import inference
 from pipeline.evaluation.metrics.bootstrap import Bootstrap
 from pipeline.evaluation.protocol.scores import SCORED_SPLITS
 from pipeline.methods import registry
+from pipeline.models.interface import Method
 from pipeline.packed.loading import loader
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params, load
@@ -87,7 +89,7 @@ class Clock:
 def main() -> None:
     """Measure every model and print the table."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("models", nargs="+", metavar="MODEL", choices=registry.METHODS)
+    arguments.add_argument("models", nargs="+", metavar="MODEL", choices=registry.MODELS)
     params = load(PARAMS)
     rows = []
     for model in arguments.parse_args().models:
@@ -129,7 +131,7 @@ def measure(model: str, params: Params, started: float) -> dict[str, float]:
 @contextmanager
 def patched(clock: Clock) -> Iterator[None]:
     """Count the parts of stage `evaluate` while inside."""
-    trained, predict = registry.trained, inference.predict
+    trained, predict = Method.trained, inference.predict
 
     def counted_network(*given: Any) -> torch.nn.Module:
         network = trained(*given)
@@ -141,14 +143,14 @@ def patched(clock: Clock) -> Iterator[None]:
         return clock.each("pictures", iter(loader(*given)))
 
     patches: list[AbstractContextManager[Any]] = [
-        patch.object(registry, "trained", counted_network),
+        patch.object(Method, "trained", counted_network),
         patch.object(inference, "loader", counted_loader),
-        patch.object(evaluate, "predict", lambda *given: clock.each("maps", predict(*given))),
+        patch.object(answers, "predict", lambda *given: clock.each("maps", predict(*given))),
         *(
             patch.object(place, name, clock.timed(part, getattr(place, name)))
             for part, place, name in (
-                ("writing", evaluate, "write_predictions"),
-                ("scoring", evaluate, "scores_of"),
+                ("writing", answers, "write_predictions"),
+                ("scoring", answers, "scores_of"),
                 ("bootstrap", Bootstrap, "estimates"),
             )
         ),
@@ -161,7 +163,7 @@ def patched(clock: Clock) -> Iterator[None]:
 
 def images_of(model: str) -> int:
     """Return how many images `model` is evaluated on."""
-    track = registry.find(model).track
+    track = registry.MODELS[model].track
     return sum(len(PackedSplit(split_folder(track, name))) for name in SCORED_SPLITS[track])
 
 

@@ -22,13 +22,13 @@ import torch
 
 from benchmarks.packing import table
 from pipeline.errors import InputError
-from pipeline.methods import rpn
 from pipeline.methods.bases.edge_boxes import edge_boxes
 from pipeline.methods.bases.search import decode
 from pipeline.methods.bases.spn.network import SoftProposalNetwork
 from pipeline.methods.rpn import RegionProposer
 from pipeline.methods.selective_search import selective_search
 from pipeline.models.backbones import Backbone
+from pipeline.models.interface import WEIGHTS
 from pipeline.models.weights import load_weights
 from pipeline.packed.pictures import to_tensor, warp
 from pipeline.packed.record import Record
@@ -37,7 +37,7 @@ from pipeline.params import Params, load
 from pipeline.processes import granted_cores
 from pipeline.reporting.published import counterpart, of_table
 from stages import PARAMS
-from stages.paths import split_folder, weights_file
+from stages.paths import model_folder, split_folder
 
 PAPERS_ROWS = {
     "Selective Search": "Selective Search",
@@ -67,20 +67,20 @@ def main() -> None:
     )
 
 
-@torch.inference_mode()
 def measure(params: Params, images: int) -> Seconds:
     """Return the times of up to `images` test images, after one that is not timed."""
     torch.set_num_threads(1)
     split = PackedSplit(split_folder("multi", "test"))
     proposer, spn = region_proposer(params), soft_proposal_network(params, len(split.classes))
     seconds: dict[str, list[float]] = {}
-    for index in range(min(images, len(split))):
-        for name, method in methods(split[index], proposer, spn, params).items():
-            if index == 0:
+    with torch.inference_mode():
+        for index in range(min(images, len(split))):
+            for name, method in methods(split[index], proposer, spn, params).items():
+                if index == 0:
+                    method()
+                start = perf_counter()
                 method()
-            start = perf_counter()
-            method()
-            seconds.setdefault(name, []).append(perf_counter() - start)
+                seconds.setdefault(name, []).append(perf_counter() - start)
     return seconds
 
 
@@ -93,7 +93,7 @@ def methods(
     return {
         "Selective Search": partial(selective_search, stored),
         "EdgeBoxes": partial(edge_boxes, stored, params.edge_boxes.boxes),
-        "RPN: network and proposals": partial(rpn.propose, proposer, warped, params.rpn.boxes),
+        "RPN: network and proposals": partial(proposer, warped),
         "SPN: network": partial(spn, warped),
         "SPN: Soft Proposal alone": partial(spn.proposal_maps, spn.features(warped)),
     }
@@ -101,17 +101,17 @@ def methods(
 
 def region_proposer(params: Params) -> RegionProposer:
     """Return the RPN, trained if a run of the pipeline has."""
-    try:
-        return rpn.trained(params, weights_file("rpn"))
-    except InputError:
-        return RegionProposer(Backbone(params.backbone), params.input.size).eval()
+    network = RegionProposer(Backbone(params.backbone), params.input.size)
+    with suppress(InputError):
+        load_weights(network, model_folder("rpn") / WEIGHTS, "train_method@rpn")
+    return network.eval()
 
 
 def soft_proposal_network(params: Params, classes: int) -> SoftProposalNetwork:
     """Return SPN, trained if a run of the pipeline has."""
     network = SoftProposalNetwork(Backbone(params.backbone), classes, params.spn)
     with suppress(InputError):
-        load_weights(network, weights_file("spn_multi"), "train_spn@multi")
+        load_weights(network, model_folder("spn_multi") / WEIGHTS, "train_spn@multi")
     return network.eval()
 
 

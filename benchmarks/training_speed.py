@@ -24,11 +24,9 @@ from torch import nn
 from paper import cost, settings
 from paper.experiment import Experiment, experiments
 from pipeline.methods import registry
-from pipeline.methods.spg.network import SelfProducedGuidance
-from pipeline.methods.spg.objective import SelfProducedGuidanceObjective
 from pipeline.models.backbones import Backbone
-from pipeline.models.losses import Classification
 from pipeline.models.networks.registry import NETWORKS
+from pipeline.packed.pictures import ClassTargets
 from pipeline.packed.record import Record
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params, load
@@ -150,7 +148,7 @@ def all_experiments() -> Iterator[Experiment]:
 
 def class_count(model: str, params: Params) -> int:
     """Return the paper's number of classes on the single-label track, else the packed images'."""
-    track = registry.find(model).track
+    track = registry.MODELS[model].track
     if track == "single":
         return settings.load().data_sets[cost.data_set(model, params)].classes
     return len(PackedSplit(split_folder(track, "train")).classes)
@@ -160,19 +158,21 @@ def step_starts(
     model: str, params: Params, batch_size: int, steps: int, classes: int
 ) -> list[float]:
     """Return when each step began, in seconds; the loop waits for the device in each."""
-    split = PackedSplit(split_folder(registry.find(model).track, "train"))
+    split = PackedSplit(split_folder(registry.MODELS[model].track, "train"))
     images = cast(PackedSplit, Repeated(split, steps * batch_size))
     # Neither rate nor loss changes the time of a step; random weights must only stay finite.
     update = {"epochs": 1, "batch_size": batch_size, "decay_epochs": [], **SLOW}
     schedule = cost.schedule(model, params).model_copy(update=update)
-    network = registry.find(model).build(Backbone(params.backbone), classes, params)
+    method = registry.method(model)
+    network = method.network(Backbone(params.backbone), classes, params)
     network.apply(keep_variance)
-    module = objective(model, network, params)
+    module = method.objective(network, params)
     starts: list[float] = []
     module.register_forward_pre_hook(lambda *_: starts.append(perf_counter()))
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(Path(folder) / "speed")
-        train(module, images, params.input, schedule, params.seed, checkpoints)
+        targets = ClassTargets(images)
+        train(module, images, params.input, schedule, params.seed, checkpoints, targets)
     return starts
 
 
@@ -180,14 +180,6 @@ def keep_variance(module: nn.Module) -> None:
     """Give a convolution weights that keep activations finite without running statistics."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-
-
-def objective(model: str, network: nn.Module, params: Params) -> nn.Module:
-    """Return the loss module that the stage of `model` trains by."""
-    if model == "spg":
-        guided = cast(SelfProducedGuidance, network)
-        return SelfProducedGuidanceObjective(guided, params.spg, params.input)
-    return Classification(network)
 
 
 def window_rates(starts: Sequence[float], window: int, batch_size: int) -> Iterator[float]:

@@ -11,9 +11,10 @@ from benchmarks.evaluate_share import PARTS, Clock, images_of, measure, row
 from benchmarks.packing import table
 from pipeline.methods import registry
 from pipeline.models.backbones import Backbone
+from pipeline.models.interface import WEIGHTS, Method
 from pipeline.models.weights import save_weights
 from pipeline.params import Params
-from stages.paths import weights_file
+from stages.paths import model_folder
 from tests.parameters import changed
 
 
@@ -66,7 +67,9 @@ def test_every_part_of_the_stage_is_found(
 ) -> None:
     few = changed(quick, evaluate__resamples=5)
     torch.manual_seed(0)
-    save_weights(registry.find(model).build(Backbone(few.backbone), 3, few), weights_file(model))
+    network = registry.method(model).network(Backbone(few.backbone), 3, few)
+    model_folder(model).mkdir(parents=True)
+    save_weights(network, model_folder(model) / WEIGHTS)
     seconds = measure(model, few, time.time() - 2)
     assert set(seconds) == set(PARTS)
     assert all(own > 0 for own in seconds.values())
@@ -74,7 +77,7 @@ def test_every_part_of_the_stage_is_found(
     # In a temporary folder: the checkout's own outs are not touched.
     assert Path.cwd() == workspace
     assert not (workspace / "data/scores").exists()
-    assert registry.trained.__module__ == registry.__name__
+    assert Method.trained.__module__ == Method.__module__
 
 
 def test_the_table_gives_shares_of_the_wall_time(workspace: Path) -> None:

@@ -25,7 +25,8 @@ def test_the_drop_mask_hides_the_most_attended_cells_of_each_image(features):
 
 
 def test_a_cell_at_the_threshold_stays(features):
-    assert masked(features, 1.0, threshold=0.9)[0, :, 0].tolist() == [[0, 3.6], [0, 3.6]]
+    found = masked(features, 1.0, threshold=0.9)[0, :, 0]
+    assert torch.equal(found, torch.tensor([[0, 3.6], [0, 3.6]]))
 
 
 def test_the_importance_map_is_the_sigmoid_of_the_attention(features):
