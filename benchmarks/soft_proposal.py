@@ -5,7 +5,8 @@
 For maps of 14 and 28 cells a side and 512 and 1024 channels it times, in turns:
 
 - the batched product U U^T of all cells, the least that any distances between them cost;
-- the closed form and the power solver of pipeline/methods/bases/spn/soft_proposal.py;
+- the closed form and the power solver of pipeline/methods/bases/spn/soft_proposal.py, as in the
+  paper, and the closed form of the method `spn_corrected`: border-corrected and sharpened;
 - the paper's Algorithm 1 as it is written: image by image, the difference of each pair of cells,
   all at once or cell by cell, and power iteration;
 
@@ -46,6 +47,8 @@ LARGE_SIDE, LARGE_BATCH = 56, 8
 """The map and the batch that memory is measured with."""
 DIFFERENCES = 2**29
 """Elements beyond which the differences of all pairs are not held at once: 2 GiB of float32."""
+CORRECTED = {"border_correction": True, "sharpness": 2.0}
+"""What the corrected form is timed with, as `spn_corrected` has it."""
 PAPERS_MS = 0.9
 """What SPN Sec. 1 gives for the Soft Proposal of an image, on a GPU of 2017."""
 
@@ -109,6 +112,9 @@ def methods(features: Tensor, params: SpnParams) -> dict[str, Callable[[], Tenso
     return {
         "product U Uᵀ": lambda: torch.bmm(cells, cells.transpose(1, 2)),
         "closed form": partial(solver("stationary", params), features),
+        "closed form, corrected": partial(
+            solver("stationary", params.model_copy(update=CORRECTED)), features
+        ),
         "power solver": partial(solver("power", params), features),
         **loops,
     }

@@ -114,7 +114,7 @@ def test_numbers_are_read_as_dvc_writes_them(tmp_path, text, value):
             "cutouts.multi_size: Value error, the first must not",
         ),
         ("cutouts__multi_size", "[0.6]", "cutouts.multi_size: List should have at least 2 items"),
-        ("methods", "[hass]", "methods: Value error, hass is none of has, acol, adl, oquab, wsd"),
+        ("methods", "[hass]", "methods: Value error, hass is none of has, acol, adl, oquab, spn"),
         ("methods", "[edge_boxes]", "methods: Value error, edge_boxes is none of has, acol, adl"),
         ("methods", "[has, acol, has]", "methods: Value error, has is listed 2 times"),
         ("methods", "has", "methods: Input should be a valid list (got 'has')"),

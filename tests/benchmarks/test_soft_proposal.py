@@ -19,11 +19,14 @@ from benchmarks.soft_proposal import (
     peak_resident_bytes,
     time_table,
 )
+from pipeline.methods.bases.spn.soft_proposal import SoftProposal
 from pipeline.params import Params
+from tests.parameters import changed
 
 READINGS = {
     "product U Uᵀ": [0.004, 0.002, 0.006],
     "closed form": [0.005],
+    "closed form, corrected": [0.0051],
     "power solver": [0.02],
     "loop over images": [0.05],
     "loop over images and cells": [0.03],
@@ -35,6 +38,8 @@ def test_the_timed_pieces_compute_the_same_map(params: Params) -> None:
     spn = params.spn.model_copy(update={"max_iterations": 200, "tolerance": 0.0})
     results = {name: work() for name, work in methods(features, spn).items()}
     torch.testing.assert_close(results["power solver"], results["closed form"])
+    corrected = changed(params, spn__border_correction=True, spn__sharpness=2.0).spn
+    torch.testing.assert_close(results["closed form, corrected"], SoftProposal(corrected)(features))
     for loop in LOOPS:
         torch.testing.assert_close(results[loop], results["closed form"][0])
     cells = features.flatten(2)

@@ -274,6 +274,20 @@ def test_a_new_multi_label_method_has_a_row_before_the_papers_own(scores, table)
     assert found.index("New") < found.index("SPN")
 
 
+def test_a_new_proposal_map_stands_beside_the_papers_with_its_own_control(scores):
+    labels = {"spn_corrected": "SPN, border-corrected"}
+    found = list(rows_of(scores | {"spn_corrected": scores["spn_multi"]}, "spn-1", labels))
+    assert found.index("SPN, border-corrected") < found.index("SPN")
+    assert "control: SPN, border-corrected, on random features" in found
+    assert found.count("control: uniform map") == 1
+
+
+def test_what_is_ours_is_told_apart_from_the_paper():
+    for table in TABLES:
+        ours = any("border-corrected" in note and "is ours" in note for note in table.notes)
+        assert ours == (table.id in ("spn-1", "spn-2", "spn-3", "spn-4"))
+
+
 def test_a_new_method_stands_only_where_it_has_a_score(scores):
     new = {"adl": scores["has"], "boxes": scores["rpn"]}
     labels = {"adl": "ADL", "boxes": "Boxes"}
