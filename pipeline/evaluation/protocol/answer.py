@@ -52,10 +52,15 @@ class Answer:
 
     def centre(self, label: int) -> tuple[int, int]:
         """Return the pixel (x, y) in the middle of the image, whatever the class: a control."""
-        return self.record.width // 2, self.record.height // 2
+        return centre_of(self.record.width, self.record.height)
 
     @cached_property
     def difficult(self) -> NDArray[np.int64]:
         """The image's classes of the difficult subset by the rule of SPN Table 2."""
         record = self.record
         return difficult_pairs(record.boxes_xyxy, record.box_labels, record.width, record.height)
+
+
+def centre_of(width: int, height: int) -> tuple[int, int]:
+    """Return the pixel (x, y) in the middle of an image, of two the later one."""
+    return width // 2, height // 2

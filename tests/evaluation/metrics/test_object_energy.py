@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputError
 from pipeline.evaluation.localization.boxes import union_mask
-from pipeline.evaluation.metrics.object_energy import centred_gaussian, object_energy
+from pipeline.evaluation.metrics.object_energy import (
+    bell,
+    centred_gaussian,
+    object_energy,
+    separable_object_energy,
+)
 
 
 def test_uniform_map_gives_the_share_of_the_image_that_boxes_cover():
@@ -99,3 +104,21 @@ def test_wide_gaussian_tends_to_the_uniform_map():
 def test_gaussian_without_sides_or_spread_is_refused(arguments):
     with pytest.raises(InputError, match="positive"):
         centred_gaussian(*arguments)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(*[st.floats(-3, 23)] * 4), min_size=1, max_size=5),
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.floats(0.1, 2),
+)
+def test_the_energy_of_a_separable_map_is_that_of_the_map(boxes, height, width, sigma):
+    rows, columns = bell(height, sigma), bell(width, sigma)
+    energy = object_energy(np.outer(rows, columns), boxes)
+    assert separable_object_energy(rows, columns, boxes) == pytest.approx(energy, abs=1e-3)
+
+
+def test_a_separable_map_needs_boxes_as_well():
+    with pytest.raises(InputError, match="an image without boxes has no Object Energy"):
+        separable_object_energy(np.ones(3), np.ones(3), [])
