@@ -7,6 +7,7 @@ that it tells, every layer finds its weights in the classifier, and freezing the
 the first map, and not the last, a constant. Nearly all is done without memory for the weights.
 """
 
+import argparse
 import logging
 import time
 import warnings
@@ -28,6 +29,7 @@ SMALLEST = Path(__file__).with_suffix(".txt").read_text().split()
 
 def main() -> None:
     """Print a line for each family, and how many serve."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
     params = load(Path("params.yaml")).backbone

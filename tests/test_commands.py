@@ -30,6 +30,7 @@ from dvc.commands.metrics import CmdMetricsDiff
 from dvc.commands.params import CmdParamsDiff
 from dvc.commands.queue.start import CmdQueueStart
 from dvc.commands.repro import CmdRepro
+from dvc.commands.status import CmdDataStatus
 from dvc.repo import Repo
 from dvc.utils.cli_parse import to_path_overrides
 from dvc.utils.hydra import apply_overrides, to_hydra_overrides
@@ -56,7 +57,7 @@ SHELLS = {
     "bash with failglob": ["bash", "-O", "failglob"],
     "zsh": ["zsh"],
 }
-READING = (CmdDAG, CmdExperimentsShow, CmdMetricsDiff, CmdParamsDiff)
+READING = (CmdDAG, CmdDataStatus, CmdExperimentsShow, CmdMetricsDiff, CmdParamsDiff)
 PARSED = (CmdExperimentsApply, CmdQueueStart)
 """Commands of DVC that check out data or start processes."""
 
