@@ -257,6 +257,11 @@ METHOD = {"train_method", "evaluate_method"}
             {"classify"} | {n for n in STAGES if n.startswith("evaluate")} - {"evaluate_proposals"},
         ),
         ("wsddn.boxes", METHOD),
+        (
+            "evaluate.difficult_from",
+            {"download", "compare"}
+            | {n for n in STAGES if n.startswith("evaluate")} - {"evaluate_proposals"},
+        ),
         ("saliency.excitation_layer", {"evaluate_saliency"}),
     ],
 )
