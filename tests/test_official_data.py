@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from stages.train_cam import train_cam
 
 import stages.download
 from pipeline.download import resuming
@@ -22,6 +21,7 @@ from stages.download import download
 from stages.evaluate import evaluate
 from stages.paths import download_folder, scores_file, split_folder
 from stages.preprocess import preprocess
+from stages.train import train
 from tests.datasets.layouts import write_tiny_coco, write_tiny_ilsvrc
 from tests.download.server import Faults, LoopbackServer
 from tests.parameters import changed
@@ -180,7 +180,7 @@ def test_a_data_set_goes_from_its_archives_to_scores(
     track, params = TRACKS[name], using(quick, name)
     download(params)
     preprocess(params, track)
-    train_cam(params, f"cam_{track}")
+    train(params, f"cam_{track}")
     evaluate(params, f"cam_{track}")
     scores = json.loads(scores_file(f"cam_{track}").read_text())
     packed = {split: PackedSplit(split_folder(track, split)) for split in ("train", "val", "test")}

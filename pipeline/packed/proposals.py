@@ -67,7 +67,7 @@ class StoredProposals(Sequence[Proposals]):
     def __init__(self, path: Path, split: str) -> None:
         self._path, self._split = path, split
         if not path.exists():
-            raise InputError(f"{path}: not found; run `dvc repro --glob '*_method*'`")
+            raise InputError(f"{path}: not found; run `dvc repro --glob 'evaluate_*'`")
         try:
             # No threads: a reader made before a fork is used after it.
             options = pa.ipc.IpcReadOptions(use_threads=False)
@@ -108,7 +108,8 @@ class StoredProposals(Sequence[Proposals]):
 
     def _foreign(self) -> InputError:
         return InputError(
-            f"{self._path}: damaged, or no file of proposals; run `dvc repro -f --glob '*_method*'`"
+            f"{self._path}: damaged, or no file of proposals; "
+            "run `dvc repro -f --glob 'evaluate_*'`"
         )
 
 

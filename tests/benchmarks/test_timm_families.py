@@ -27,6 +27,8 @@ def test_a_refusal_is_one_line(params: Params, monkeypatch: pytest.MonkeyPatch) 
         def features(self, output_stride: int) -> None:
             raise ValueError("first\nsecond")
 
+        features_and_head = features
+
     monkeypatch.setattr("pipeline.models.backbones.find", Broken)
     assert refusal("test_resnet", params.backbone) == (
         "ValueError, not told as an InputError: first"

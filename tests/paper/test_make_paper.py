@@ -261,7 +261,7 @@ def test_an_interruption_waits_for_dvc_to_give_the_workspace_back(checkout: Path
 def test_weights_that_only_the_user_has_are_asked_for_before_anything_runs(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, file: str, told: str
 ) -> None:
-    text = PARAMS_TEXT.replace('  file: ""', f'  file: "{file}"')
+    text = PARAMS_TEXT.replace("  file: ''", f"  file: '{file}'", 1)
     (checkout / "params.yaml").write_text(text)
     with pytest.raises(SystemExit, match="pretrain.file: cnn_s needs a file of weights") as end:
         paper(monkeypatch, "spn-2")

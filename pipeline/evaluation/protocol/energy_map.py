@@ -11,7 +11,7 @@ from pipeline.evaluation.metrics.object_energy import object_energy
 from pipeline.packed.proposals import Proposals
 from pipeline.packed.record import Record
 
-_AGAIN = "run `dvc repro -f --glob '*_method*'`"
+_AGAIN = "run `dvc repro -f --glob 'evaluate_*'`"
 
 
 def energy_map(

@@ -131,7 +131,7 @@ def test_no_images_have_no_object_energies():
 
 def test_proposals_of_other_images_are_refused():
     one, two = coloured_box(1, "multi"), coloured_box(2, "multi")
-    with pytest.raises(InputError, match="proposals of image 001 for image 002; run .*propose"):
+    with pytest.raises(InputError, match="proposals of image 001 for image 002; run .*evaluate_"):
         object_energies([proposed(one, *NO_BOXES)], [two])
-    with pytest.raises(InputError, match="proposals of 0 images for 2; run .*propose"):
+    with pytest.raises(InputError, match="proposals of 0 images for 2; run .*evaluate_"):
         object_energies([], [one, two])

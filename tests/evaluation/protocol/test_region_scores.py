@@ -2,10 +2,10 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from pipeline.methods.detections import Detection
 
 from pipeline.errors import InputError
 from pipeline.evaluation.protocol.region_scores import region_scores
+from pipeline.packed.proposals import Proposals
 from pipeline.packed.record import Record
 from tests.parameters import changed
 
@@ -30,7 +30,7 @@ def record(objects):
 def detection(scores, boxes):
     """Classes without a box in `boxes` are found in a corner."""
     found = [boxes.get(label, FAR) for label in range(len(CLASSES))]
-    return Detection("0", np.array(scores, np.float32), np.array(found, np.float32))
+    return Proposals("0", "test", np.array(found, np.float32), np.array(scores, np.float32))
 
 
 BOX = [0, 0, 40, 40]
