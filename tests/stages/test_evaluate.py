@@ -204,7 +204,7 @@ def test_features_that_are_constant_are_no_obstacle(network, quick):
         ("cam_single", "packed/single/val/index.json", "preprocess"),
         ("cam_single", "packed/single/test/index.json", "preprocess"),
         ("wsddn", "models/wsddn/weights.safetensors", "train_method@wsddn"),
-        ("wsddn", "models/wsddn/proposals.arrow", r"--glob '\*_method\*'"),
+        ("wsddn", "models/wsddn/proposals.arrow", r"--glob 'evaluate_\*'"),
         ("wsddn", "packed/multi/train/index.json", "preprocess"),
         ("rpn", "models/rpn/weights.safetensors", "train_method@rpn"),
     ],
