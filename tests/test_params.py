@@ -1,5 +1,5 @@
 import pytest
-from ruamel.yaml import YAML
+from ruamel.yaml import YAML, main
 
 from pipeline.errors import InputError
 from pipeline.params import load
@@ -37,6 +37,19 @@ def complaint(path):
 def test_the_repositorys_parameters_are_valid():
     params = load(REPOSITORY / "params.yaml")
     assert params.model_dump() == YAML(typ="safe").load(TEXT)
+
+
+def test_dvc_has_the_fast_parser():
+    assert main.CParser, "dvc repro takes a second longer without ruamel.yaml.clib"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1e-5", "1e-05", "1e5", ".5", "2.", "1_000", "017", "0o17", "1:30", "on", "no", "~", "''"],
+)
+def test_the_fast_parser_reads_values_as_the_other_does(text):
+    fast, other = (YAML(typ="safe", pure=pure).load(f"a: {text}")["a"] for pure in (False, True))
+    assert (type(fast), fast) == (type(other), other)
 
 
 def test_every_list_of_what_is_run_besides_may_be_empty(written):
