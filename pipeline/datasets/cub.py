@@ -65,9 +65,8 @@ def read(root: Path, params: DataParams, seed: int) -> Dataset:
     }
     name = _name(len(training), len(test), len(classes))
     make = partial(_records, folder, params.short_side, classes)
-    return Dataset(
-        name, "single", classes, {key: Split(make, part) for key, part in splits.items()}
-    )
+    parts = {key: Split(make, part) for key, part in splits.items()}
+    return Dataset(name, "single", classes, parts, params.short_side)
 
 
 def _name(training: int, test: int, classes: int) -> str:

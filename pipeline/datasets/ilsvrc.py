@@ -80,7 +80,8 @@ def read(root: Path, params: DataParams, seed: int) -> Dataset:
         "val": Split(boxed, [paths[id] for id in val if id in held_out]),
         "test": Split(boxed, [paths[id] for id in test]),
     }
-    return Dataset(_name(counts, len(test), len(classes)), "single", classes, splits)
+    name = _name(counts, len(test), len(classes))
+    return Dataset(name, "single", classes, splits, params.short_side)
 
 
 def _name(counts: tuple[int, int], test: int, classes: int) -> str:

@@ -113,6 +113,7 @@ class Unfinished:
             classes=dataset.classes,
             split=split,
             shards=tuple(shards),
+            short_side=dataset.short_side,
         ).write(folder)
 
     def _shards(self, part: Part) -> tuple[Shard, ...]:

@@ -78,7 +78,8 @@ def read(root: Path, edition: Edition, params: DataParams, seed: int) -> Dataset
     }
     name = _name(edition, len(training), len(test), len(classes))
     make = partial(_records, folder, params.short_side, classes)
-    return Dataset(name, "multi", classes, {key: Split(make, ids) for key, ids in splits.items()})
+    parts = {key: Split(make, ids) for key, ids in splits.items()}
+    return Dataset(name, "multi", classes, parts, params.short_side)
 
 
 def _listed(folder: Path, split: str) -> list[str]:

@@ -79,7 +79,8 @@ def read(root: Path, benchmark: str, params: DataParams, seed: int) -> Dataset:
     make = partial(_records, images, metadata, params.short_side, classes)
     parts = dict(zip(SPLITS, (train, val, test), strict=True))
     name = _name(benchmark, (len(train), len(val), len(test)), len(classes))
-    return Dataset(name, "single", classes, {key: Split(make, part) for key, part in parts.items()})
+    splits = {key: Split(make, part) for key, part in parts.items()}
+    return Dataset(name, "single", classes, splits, params.short_side)
 
 
 def _name(benchmark: str, counts: tuple[int, int, int], classes: int) -> str:

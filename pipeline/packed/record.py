@@ -73,12 +73,14 @@ class Dataset:
         task: `multi` for several labels per picture, `single` for exactly one.
         classes: names, in the order of the labels.
         splits: one for each of `SPLITS`.
+        short_side: photographs are stored with at most this short side, px; None: as they are.
     """
 
     name: str
     task: Task
     classes: tuple[str, ...]
     splits: Mapping[str, Split]
+    short_side: int | None = None
 
 
 def validate(

@@ -28,6 +28,7 @@ class Index(BaseModel, frozen=True, extra="forbid"):
     classes: tuple[str, ...]
     split: str
     shards: tuple[Shard, ...]
+    short_side: int | None = None
 
     def write(self, folder: Path) -> None:
         """Write the index of the shards in `folder`: the last step of packing a split."""
@@ -41,7 +42,7 @@ class PackedSplit(Sequence[Record]):
     process, where it is opened anew; may be used on both sides of a fork.
 
     Attributes:
-        name, task, classes: those of the data set.
+        name, task, classes, short_side: those of the data set.
         split: `train`, `val` or `test`.
         digest: a hash of the index, and so of all records.
 
@@ -52,6 +53,7 @@ class PackedSplit(Sequence[Record]):
     name: str
     task: Task
     classes: tuple[str, ...]
+    short_side: int | None
     split: str
     digest: str
 
@@ -60,7 +62,7 @@ class PackedSplit(Sequence[Record]):
         for shard in index.shards:
             shard.check(folder)
         self.name, self.task, self.classes = index.name, index.task, index.classes
-        self.split = index.split
+        self.split, self.short_side = index.split, index.short_side
         self._folder, self._shards = folder, index.shards
         self._ends = list(accumulate(shard.rows for shard in index.shards))
         self._reader = lru_cache(_OPEN_SHARDS)(self._open)

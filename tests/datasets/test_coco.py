@@ -131,6 +131,7 @@ def test_a_box_must_be_four_numbers_of_pixels(root: Path, params: Params, box: o
 
 def test_a_few_photographs_are_not_called_coco2014(root: Path, params: Params) -> None:
     assert records(root, params)[0].name == "COCO-style photographs (3 classes, 14 images)"
+    assert records(root, params)[0].short_side == params.data.short_side
 
 
 def test_the_official_numbers_of_images_make_it_coco2014(

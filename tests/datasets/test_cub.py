@@ -59,7 +59,7 @@ def test_classes_are_those_with_a_training_image(tiny_cub: Path, params: Params)
     edit(tiny_cub, "classes.txt", "2 002.Blue_bird\n", "2 002.Blue_bird\n3 003.Green_bird\n")
     dataset, _ = records(tiny_cub, params)
     assert dataset.classes == ("001.Red_bird", "002.Blue_bird")
-    assert dataset.task == "single"
+    assert (dataset.task, dataset.short_side) == ("single", params.data.short_side)
 
 
 def test_a_few_photographs_are_called_a_subset(tiny_cub: Path, params: Params) -> None:

@@ -154,6 +154,7 @@ def test_only_the_whole_official_val_is_called_so(
 
 def test_a_few_photographs_are_not_called_ilsvrc_val(root: Path, params: Params) -> None:
     assert records(root, params.data)[0].name == "ILSVRC-style photographs (2 classes, 20 images)"
+    assert records(root, params.data)[0].short_side == params.data.short_side
 
 
 def test_val_images_may_be_sorted_into_folders_and_end_in_jpg(root: Path, params: Params) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -77,6 +78,15 @@ def test_every_split_is_packed_in_the_order_of_its_keys(tmp_path: Path) -> None:
         ("00001.arrow", 4),
         ("00002.arrow", 2),
     ]
+
+
+@pytest.mark.parametrize("short_side", [None, 256])
+def test_a_split_tells_how_its_photographs_are_stored(
+    tmp_path: Path, short_side: int | None
+) -> None:
+    data = replace(dataset(train=1, test=1), short_side=short_side)
+    pack(data, tmp_path / "multi", "", workers=1)
+    assert PackedSplit(tmp_path / "multi/test").short_side == short_side
 
 
 def test_what_is_packed_stands_alone(tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def test_classes_are_the_official_ones_that_occur_in_official_order(
 
 def test_a_few_photographs_are_not_called_voc2007(tiny_voc: Path, params: Params) -> None:
     assert records(tiny_voc, params)[0].name == "VOC-style photographs (3 classes, 14 images)"
+    assert records(tiny_voc, params)[0].short_side == params.data.short_side
 
 
 def test_the_official_numbers_of_images_make_it_voc2007(tiny_voc: Path, params: Params) -> None:
