@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.methods import registry
+from pipeline.models.recorded import SECTIONS
 from tests.conftest import REPOSITORY
 
 DVC = YAML(typ="safe").load(REPOSITORY / "dvc.yaml")
@@ -195,6 +196,16 @@ def test_every_other_dependency_is_an_out_of_a_stage_or_a_file_of_the_repository
                 dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/") for out in outs
             )
             assert made or (REPOSITORY / dep).exists(), f"{name}: {dep} comes from nowhere"
+
+
+@pytest.mark.parametrize("model", registry.MODELS.values(), ids=str)
+def test_what_a_trained_model_tells_of_its_parameters_trains_and_evaluates_it_anew(model):
+    if model.entry.listed != "proposals":
+        for verb in ("train", "evaluate"):
+            stage, item = INSTANCES[model.stage(verb)]
+            listed = [filled(key, item) for key in entries(stage, "params")]
+            for key in ("seed", *SECTIONS, *model.load().keys):
+                assert any(key == own or key.startswith(f"{own}.") for own in listed), key
 
 
 def leaves(block, prefix=""):

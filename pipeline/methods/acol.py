@@ -104,4 +104,5 @@ METHOD = Method(
     objective=lambda network, params: ComplementaryObjective(cast(ComplementaryNetwork, network)),
     schedule=lambda params, track: params.spg.train,
     sections=("spg", "acol"),
+    keys=("spg.channels", "acol"),
 )

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from pipeline.methods.bases.cam import ClassActivationNetwork
+from pipeline.methods.bases.cam import KEYS, ClassActivationNetwork
 from pipeline.models.backbones import Backbone
 from pipeline.models.interface import Method
 from pipeline.params import AdlParams, Params
@@ -52,4 +52,5 @@ METHOD = Method(
     network=AttentionDropoutNetwork,
     schedule=lambda params, track: params.spn.schedule(track),
     sections=("spn", "adl"),
+    keys=(*KEYS, "adl"),
 )

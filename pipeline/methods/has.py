@@ -5,7 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from pipeline.methods.bases.cam import ClassActivationNetwork
+from pipeline.methods.bases.cam import KEYS, ClassActivationNetwork
 from pipeline.models.interface import Method
 from pipeline.models.losses import classification_loss
 from pipeline.params import HasParams
@@ -52,4 +52,5 @@ METHOD = Method(
     ),
     schedule=lambda params, track: params.spn.schedule(track),
     sections=("spn", "has"),
+    keys=KEYS,
 )

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.methods.bases.cam import ClassActivationNetwork
+from pipeline.methods.bases.cam import KEYS, ClassActivationNetwork
 from pipeline.models.interface import Localization, Method
 
 
@@ -36,4 +36,5 @@ METHOD = Method(
     network=lambda backbone, classes, params: MaxPoolingNetwork(backbone, classes, params.spn),
     schedule=lambda params, track: params.spn.schedule(track),
     sections=("spn", "oquab"),
+    keys=KEYS,
 )

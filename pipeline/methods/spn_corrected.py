@@ -1,6 +1,6 @@
 """SPN with a border-corrected and sharpened proposal map: ours, in no publication."""
 
-from pipeline.methods.bases.spn.network import SoftProposalNetwork
+from pipeline.methods.bases.spn.network import KEYS, SoftProposalNetwork
 from pipeline.models.backbones import Backbone
 from pipeline.models.interface import Method
 from pipeline.params import Params
@@ -16,4 +16,5 @@ METHOD = Method(
     network=corrected,
     schedule=lambda params, track: params.spn.schedule(track),
     sections=("spn", "spn_corrected"),
+    keys=(*KEYS, "spn_corrected"),
 )

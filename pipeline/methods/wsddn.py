@@ -252,6 +252,7 @@ METHOD = Method(
     objective=lambda network, params: RegionClassification(cast(WeaklySupervisedDetector, network)),
     schedule=lambda params, track: params.wsddn.train,
     sections=("wsddn", "edge_boxes"),
+    keys=("wsddn.grid", "wsddn.hidden"),
     prepare=_propose,
     targets=lambda split, folder, params: RegionAnnotation(
         split, StoredProposals(folder / PROPOSALS, split.split), params.wsddn.boxes

@@ -42,6 +42,8 @@ class Method:
             by its method `localize` (see `Localizer`), `detect` or `propose`.
         schedule: (parameters, track) -> the schedule of the training.
         sections: sections of params.yaml that decide the network and the objective.
+        keys: keys of params.yaml, or whole sections, that decide the network besides `input` and
+            `backbone`: what a trained model must know of them.
         objective: (network, parameters) -> module (images, targets, epoch) -> loss terms by name,
             scalars to be summed; it has the network in its attribute `network`.
         prepare: (folder, splits, parameters) writes into `folder` what the training needs besides
@@ -54,6 +56,7 @@ class Method:
     network: Callable[[Backbone, int, Params], nn.Module]
     schedule: Callable[[Params, Task], TrainParams]
     sections: tuple[str, ...]
+    keys: tuple[str, ...] = ()
     objective: Callable[[nn.Module, Params], nn.Module] = lambda network, params: Classification(
         network
     )

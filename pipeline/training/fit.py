@@ -13,6 +13,7 @@ from pipeline.fingerprint import fingerprint
 from pipeline.folders import atomic_folder
 from pipeline.locks import turn
 from pipeline.models.backbones import Backbone
+from pipeline.models.folder import describe
 from pipeline.models.interface import WEIGHTS, Method
 from pipeline.models.weights import require, save_weights
 from pipeline.packed.pictures import Annotate, ClassTargets
@@ -35,8 +36,9 @@ def fit(
 ) -> None:
     """Train a method from the backbone's first weights; write the folder of the trained model.
 
-    It holds the weights, `history.csv` and what the method's `prepare` writes. An interrupted call,
-    repeated, goes on after the last epoch that it completed.
+    It holds the weights, what they are (`pipeline.models.folder`), `history.csv` and what the
+    method's `prepare` writes. An interrupted call, repeated, goes on after the last epoch that it
+    completed.
 
     Args:
         data, backbone: the folder of the track's packed splits and the first weights, to read.
@@ -68,6 +70,7 @@ def fit(
         with atomic_folder(folder) as new:
             shutil.copytree(prepared, new, dirs_exist_ok=True)
             save_weights(module.get_submodule("network"), new / WEIGHTS)
+            describe(new, folder.name, method, images, params)
             table = pd.DataFrame(epochs)
             table.to_csv(new / "history.csv", index=False, float_format="%.6g")
         checkpoints.remove()

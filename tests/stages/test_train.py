@@ -60,11 +60,12 @@ def whole(furnished, listed, tmp_path_factory):
 
 
 @pytest.mark.parametrize("model", TRAINED)
-def test_a_model_is_trained_to_weights_and_a_history(whole, listed, model):
+def test_a_model_is_trained_to_weights_what_they_are_and_a_history(whole, listed, model):
     folder = whole / model_folder(model)
     registry.method(model).trained(folder, 3, listed, "train")
     own = {"proposals.arrow"} if model == "wsddn" else set()
-    assert set(files_of(folder)) == {"weights.safetensors", "history.csv"} | own
+    files = {"README.md", "history.csv", "model.json", "weights.safetensors"}
+    assert set(files_of(folder)) == files | own
     history, terms = pd.read_csv(folder / "history.csv"), TERMS.get(model, ["classification"])
     assert history["epoch"].tolist() == [1, 2]
     # A branch of random weights may have no label, and then no share of them.

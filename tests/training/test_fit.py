@@ -16,7 +16,7 @@ from pipeline.packed.store import PackedSplit
 from pipeline.training.fit import fit
 from tests.parameters import changed
 
-FILES = ["history.csv", "weights.safetensors"]
+FILES = ["README.md", "history.csv", "model.json", "weights.safetensors"]
 
 
 class Killed(Exception):

@@ -57,8 +57,12 @@ class ClassActivationNetwork(nn.Module):
         return Localization(self._scores(coupled), responses)
 
 
+KEYS = ("spn.channels", "spn.groups", "spn.dropout")
+"""Keys of params.yaml that decide this network."""
+
 METHOD = Method(
     network=lambda backbone, classes, params: ClassActivationNetwork(backbone, classes, params.spn),
     schedule=lambda params, track: params.spn.schedule(track),
     sections=("spn",),
+    keys=KEYS,
 )

@@ -43,4 +43,5 @@ METHOD = Method(
     network=lambda backbone, classes, params: SpgPlain(backbone, classes, params.spg),
     schedule=lambda params, track: params.spg.train,
     sections=("spg",),
+    keys=("spg.channels",),
 )

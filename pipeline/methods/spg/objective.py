@@ -98,6 +98,13 @@ METHOD = Method(
     ),
     schedule=lambda params, track: params.spg.train,
     sections=("spg",),
+    keys=(
+        "spg.channels",
+        "spg.guidance_channels",
+        "spg.share_b",
+        "spg.with_c",
+        "spg.c_convolutions",
+    ),
     watch=lambda objective, split, params: _watched(
         cast(SelfProducedGuidanceObjective, objective), split, params
     ),

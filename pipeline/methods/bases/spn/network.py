@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.methods.bases import cam
 from pipeline.methods.bases.cam import ClassActivationNetwork
 from pipeline.methods.bases.spn.soft_proposal import SoftProposal
 from pipeline.models.backbones import Backbone
@@ -45,8 +46,20 @@ class SoftProposalNetwork(ClassActivationNetwork):
             yield self.soft_proposal(noise)[0].numpy()
 
 
+KEYS = (
+    *cam.KEYS,
+    "spn.solver",
+    "spn.max_iterations",
+    "spn.tolerance",
+    "spn.epsilon",
+    "spn.epsilon_relative_to",
+    "spn.differentiate_through_m",
+)
+"""Keys of params.yaml that decide this network, without those beyond the paper."""
+
 METHOD = Method(
     network=lambda backbone, classes, params: SoftProposalNetwork(backbone, classes, params.spn),
     schedule=lambda params, track: params.spn.schedule(track),
     sections=("spn",),
+    keys=(*KEYS, "spn.border_correction", "spn.sharpness"),
 )
