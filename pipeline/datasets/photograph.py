@@ -1,10 +1,13 @@
 """Photographs on disk: reading one, checked and reduced."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pipeline.datasets.listing import read_bytes
 from pipeline.errors import InputError
@@ -12,6 +15,25 @@ from pipeline.errors import InputError
 _QUALITY = 90
 # What official data have; to decode some other formats, EPS for one, starts programs.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF")
+_OF_USERS = (*_FORMATS, "TIFF", "WEBP")
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+"""How the names of files end that `upright` reads."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by the orientation in its metadata."""
+
+TURNED = "turned upright as its metadata say; boxes refer to the upright picture"
+FIRST = "several pictures in one file; the first was taken"
+WHITE = "its transparent parts were taken as white"
 
 
 def load(path: Path, short_side: int) -> tuple[bytes, int, int]:
@@ -26,30 +48,99 @@ def load(path: Path, short_side: int) -> tuple[bytes, int, int]:
             than 8 bits per channel.
     """
     content = read_bytes(path, "a listed image")
+    with _decoded(content, str(path), _FORMATS) as image:
+        if min(image.size) > short_side or image.format not in {"JPEG", "PNG"}:
+            return _reduce(image, short_side), image.width, image.height
+        return content, image.width, image.height
+
+
+class Upright(NamedTuple):
+    """A photograph as people see it.
+
+    Attributes:
+        image: encoded JPEG or PNG, upright; may be smaller than width x height.
+        width, height: size of the upright original, px.
+        notes: what was done to it that its owner may not expect.
+    """
+
+    image: bytes
+    width: int
+    height: int
+    notes: tuple[str, ...]
+
+
+def upright(content: bytes, name: str, short_side: int | None) -> Upright:
+    """Return the photograph of a user's file, upright.
+
+    One that is upright and opaque is stored as `load` stores it, whatever else it is: the bytes
+    are the same. Other pictures become such a JPEG first: turned as the orientation in their
+    metadata says, on white where they are transparent. Of several pictures in a file (an
+    animation, pages) the first is taken.
+
+    Args:
+        content, name: those of the file.
+        short_side: as in `load`; None: as large as it is.
+
+    Raises:
+        InputError: the file is empty, truncated, no picture of the formats that SUFFIXES name, too
+            large, or has more than 8 bits per channel; names it.
+    """
+    with _decoded(content, name, _OF_USERS) as image:
+        several, turn = getattr(image, "is_animated", False), _TURNS.get(_orientation(image))
+        opaque = _on_white(image)
+        shown = opaque if turn is None else opaque.transpose(turn)
+        limit = min(shown.size) if short_side is None else short_side
+        kept = shown is image and image.format in {"JPEG", "PNG"} and min(shown.size) <= limit
+        told = {TURNED: turn is not None, FIRST: several, WHITE: opaque is not image}
+        notes = tuple(note for note, so in told.items() if so)
+        return Upright(content if kept else _reduce(shown, limit), *shown.size, notes)
+
+
+@contextmanager
+def _decoded(content: bytes, name: str, formats: tuple[str, ...]) -> Iterator[Image.Image]:
+    """Yield the first picture of a file; InputError names the file."""
     try:
         # Warnings are of metadata, which a few official files have damaged.
         with (
             warnings.catch_warnings(action="ignore"),
-            Image.open(BytesIO(content), formats=_FORMATS) as image,
+            Image.open(BytesIO(content), formats=formats) as image,
         ):
             image.load()
-            if image.mode.startswith("I"):
+            if image.mode.startswith(("I", "F")):
                 raise ValueError("more than 8 bits per channel")
-            if min(image.size) > short_side or image.format not in {"JPEG", "PNG"}:
-                return _reduce(image, short_side), image.width, image.height
-            return content, image.width, image.height
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = _reason(content, error)
-        raise InputError(f"{path}: unreadable image ({reason}); restore the file") from None
+            yield image
+    except Exception as error:  # decoders refuse damaged files each in its own way
+        reason = _reason(content, error, formats)
+        raise InputError(f"{name}: unreadable image ({reason}); restore the file") from None
 
 
-def _reason(content: bytes, error: Exception) -> str:
+def _orientation(image: Image.Image) -> int:
+    """Return the orientation in the metadata, 1 (upright) where they are damaged."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # as for the picture itself, which is not damaged
+        return 1
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Return `image` itself if all of it is opaque, otherwise RGB on white."""
+    if not image.has_transparency_data:
+        return image
+    layer = image.convert("RGBA")
+    lowest, _ = layer.getchannel("A").getextrema()
+    if lowest == 255:
+        return image
+    white = Image.new("RGBA", layer.size, "white")
+    return Image.alpha_composite(white, layer).convert("RGB")
+
+
+def _reason(content: bytes, error: Exception, formats: tuple[str, ...]) -> str:
     """Why `content` cannot be decoded."""
     if not content:
         return "the file is empty"
     if isinstance(error, UnidentifiedImageError):
-        return f"none of {', '.join(_FORMATS)}"
-    return str(error)
+        return f"none of {', '.join(formats)}"
+    return str(error) or type(error).__name__
 
 
 def check_size(path: Path, size: tuple[int, int], annotated: tuple[int, int]) -> None:

@@ -121,3 +121,109 @@ def test_the_size_must_be_the_annotated_one(tmp_path: Path) -> None:
 def test_a_png_named_like_a_jpeg_is_kept(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", (60, 40)).rename(tmp_path / "a.JPEG")
     assert photograph.load(path, short_side=100) == (path.read_bytes(), 60, 40)
+
+
+def upright(path: Path, short_side: int | None = None) -> photograph.Upright:
+    return photograph.upright(path.read_bytes(), str(path), short_side)
+
+
+@pytest.mark.parametrize("short_side", [100, 1000])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.bmp", "a.gif"])
+def test_an_upright_photograph_is_stored_as_one_of_a_data_set(
+    tmp_path: Path, name: str, short_side: int
+) -> None:
+    path = save(tmp_path / name, (300, 200))
+    assert upright(path, short_side) == (*photograph.load(path, short_side), ())
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA"])
+def test_an_opaque_picture_of_any_mode_is_kept(tmp_path: Path, mode: str) -> None:
+    path = save(tmp_path / "a.png", (60, 40), mode)
+    assert upright(path) == (path.read_bytes(), 60, 40, ())
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_is_turned_upright(tmp_path: Path, orientation: int) -> None:
+    corner = Image.new("RGB", (300, 200), "blue")
+    corner.paste("red", (0, 0, 150, 100))
+    undone = photograph._TURNS | {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+    stored = corner.transpose(undone[orientation]) if orientation > 1 else corner
+    metadata = Image.Exif()
+    metadata[0x112] = orientation
+    stored.save(tmp_path / "a.jpg", exif=metadata)
+    found = upright(tmp_path / "a.jpg")
+    assert found[1:] == (300, 200, (photograph.TURNED,) if orientation > 1 else ())
+    pixels = opened(found.image).convert("RGB")
+    assert pixels.size == (300, 200)
+    near = [pixels.getpixel(place) for place in ((10, 10), (290, 10), (10, 190), (290, 190))]
+    assert [max(range(3), key=pixel.__getitem__) for pixel in near] == [0, 2, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.gif", "a.webp"])
+def test_transparent_parts_are_white(tmp_path: Path, name: str) -> None:
+    picture = Image.new("RGBA", (60, 40), (0, 0, 0, 0))
+    picture.paste((255, 0, 0, 255), (0, 0, 30, 40))
+    picture.save(tmp_path / name)
+    found = upright(tmp_path / name)
+    assert found.notes == (photograph.WHITE,)
+    assert min(opened(found.image).convert("RGB").getpixel((55, 20))) > 240
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png", "a.tiff"])
+def test_the_first_of_several_pictures_is_taken(tmp_path: Path, name: str) -> None:
+    first, second = (Image.new("RGB", (60, 40), colour) for colour in ("red", "blue"))
+    first.save(tmp_path / name, save_all=True, append_images=[second])
+    found = upright(tmp_path / name)
+    assert found.notes == (photograph.FIRST,)
+    red, _, blue = opened(found.image).convert("RGB").getpixel((30, 20))
+    assert red > 240 and blue < 15
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.tif"])
+def test_pictures_of_print_and_of_grey_are_read(tmp_path: Path, name: str, mode: str) -> None:
+    path = save(tmp_path / name, (300, 200), mode)
+    assert upright(path, short_side=100)[1:] == (300, 200, ())
+
+
+def test_damaged_metadata_turn_nothing(tmp_path: Path) -> None:
+    path, metadata = save(tmp_path / "a.png", (300, 200)), Image.Exif()
+    metadata[0x112] = 6
+    Image.open(path).save(tmp_path / "a.jpg", exif=metadata)
+    content = bytearray((tmp_path / "a.jpg").read_bytes())
+    start = content.index(b"Exif\0\0") + 6
+    content[start : start + 4] = b"\0\1\2\3"
+    (tmp_path / "a.jpg").write_bytes(content)
+    assert upright(tmp_path / "a.jpg")[1:] == (300, 200, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.jpg", b"", "the file is empty"),
+        ("a.jpg", b"no picture", "none of JPEG, PNG, BMP, GIF, TIFF, WEBP"),
+        ("a.svg", b"<svg/>", "none of JPEG"),
+        ("a.tif", b"II*\0\x08\0\0\0\xff\xff" + b"\1" * 9, ""),
+        ("a.gif", b"GIF89a\1\0\1\0\0\0\0,", ""),
+        ("a.webp", b"RIFF\x20\0\0\0WEBPVP8 " + b"\0" * 9, ""),
+    ],
+)
+def test_what_is_no_picture_is_named(name: str, content: bytes, told: str) -> None:
+    with pytest.raises(InputError, match=f"{name}: unreadable image .{told}.*; restore"):
+        photograph.upright(content, name, None)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+def test_more_than_8_bits_a_channel_are_refused_of_users_too(tmp_path: Path, mode: str) -> None:
+    Image.new(mode, (60, 40), 500).save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match="more than 8 bits per channel"):
+        upright(tmp_path / "a.tif")
+
+
+def test_every_format_of_users_has_a_suffix() -> None:
+    Image.init()
+    own = {
+        suffix for suffix in photograph.SUFFIXES if Image.EXTENSION[suffix] in photograph._OF_USERS
+    }
+    assert own == set(photograph.SUFFIXES)
+    assert {Image.EXTENSION[suffix] for suffix in own} == set(photograph._OF_USERS)
