@@ -1,0 +1,1 @@
+"""Boxes of a trained model for pictures of users."""

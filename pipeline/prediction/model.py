@@ -1,0 +1,247 @@
+"""A trained model, ready for pictures of users."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from pipeline.errors import InputError
+from pipeline.evaluation.localization.inference import own_scores
+from pipeline.evaluation.localization.maps import Map, resize_map
+from pipeline.methods import registry
+from pipeline.models.device import compute_device
+from pipeline.models.folder import DESCRIPTION, Description, read_description
+from pipeline.models.interface import Localizer
+from pipeline.models.recorded import restored
+from pipeline.packed.loading import loader
+from pipeline.packed.record import Boxes, Task
+from pipeline.params import InputParams
+from pipeline.prediction.pictures import Pictures, Seen, Source, name_of
+from pipeline.prediction.rule import BoxRule, rule_of
+
+BATCH_SIZE = 32
+LEAST_SCORES: dict[Task, float] = {"single": 0.0, "multi": 0.5}
+"""Detections with lower scores are left out unless the caller says otherwise."""
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What a model finds in a picture, best first; there may be nothing.
+
+    Attributes:
+        source: path of the picture, or its number in the call.
+        width, height: size of the upright picture, px.
+        labels: (n,) int64, each detection's class by its number; none is there twice.
+        classes: (n) names of these classes.
+        scores: (n,) float32 probabilities in [0, 1].
+        boxes_xyxy: (n, 4) float32, half-open [x0, y0, x1, y1) in pixels of the upright picture.
+        response_maps: (n, height, width) float32, unbounded, if they were asked for.
+        notes: what was done to the picture that its owner may not expect.
+    """
+
+    source: str
+    width: int
+    height: int
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    scores: NDArray[np.float32]
+    boxes_xyxy: Boxes
+    response_maps: Map | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network with its classes, and the rule for its boxes.
+
+    A picture of the single-label track shows one class: the best one is told. On the multi-label
+    track each class is told whose probability is high enough. Boxes and scores are those of the
+    whole picture; evaluation ranks classes of the single-label track by ten crops where
+    `evaluate.ten_crop` says so, which takes ten times as long.
+    """
+
+    description: Description
+    network: nn.Module
+    input: InputParams
+    rule: BoxRule
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes that it knows."""
+        return self.description.classes
+
+    def boxes(
+        self,
+        images: Iterable[Source] | Source,
+        min_score: float | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> Iterator[Detections]:
+        """Yield the detections of each picture, in order, without maps.
+
+        Args:
+            images: paths, Pillow images or RGB arrays (H, W, 3), or one of them.
+            min_score: detections with lower scores are left out; None: as LEAST_SCORES says.
+
+        Raises:
+            InputError: a picture cannot be read, or the network gives values that are not finite.
+        """
+        return self._all(images, min_score, batch_size, maps=False)
+
+    def localize(
+        self,
+        images: Iterable[Source] | Source,
+        min_score: float | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> Iterator[Detections]:
+        """Yield the same as `boxes`, with the response map of each detection."""
+        return self._all(images, min_score, batch_size, maps=True)
+
+    def least_score(self, min_score: float | None) -> float:
+        """Return the score that detections must reach; InputError if it is no probability."""
+        least = LEAST_SCORES[self.description.track] if min_score is None else min_score
+        if not 0 <= least <= 1:
+            raise InputError(f"least score {least}: it is a probability, from 0 to 1")
+        return least
+
+    @torch.inference_mode()
+    def look(
+        self, sources: list[Source], least: float, batch_size: int, *, maps: bool
+    ) -> Iterator[Detections | InputError]:
+        """Yield for each picture its detections, or why it cannot be read.
+
+        Raises:
+            InputError: the network gives values that are not finite, or memory does not suffice.
+        """
+        device, index = compute_device(), 0
+        localizer = cast(Localizer, self.network.to(device))
+        pictures = Pictures(sources, self.input.size, self.description.short_side)
+        for batch in _loaded(pictures, batch_size):
+            found = localizer.localize(batch.image.to(device))
+            scores = self._probabilities(found.logits).float().cpu()
+            for row, own in enumerate(scores):
+                name = name_of(sources, index)
+                if fault := batch.fault[row]:
+                    yield InputError(fault)
+                else:
+                    chosen = self._chosen(own, least)
+                    responses = found.response_maps[row, chosen.to(device)].float().cpu().numpy()
+                    self._refuse_infinite(name, own, responses)
+                    yield self._detections(name, batch, row, own, chosen, responses, maps)
+                index += 1
+
+    def _all(
+        self,
+        images: Iterable[Source] | Source,
+        min_score: float | None,
+        batch_size: int,
+        *,
+        maps: bool,
+    ) -> Iterator[Detections]:
+        one = isinstance(images, str | PathLike | Image.Image | np.ndarray)
+        sources = cast(list[Source], [images] if one else list(cast(Iterable[Source], images)))
+        for found in self.look(sources, self.least_score(min_score), batch_size, maps=maps):
+            if isinstance(found, InputError):
+                raise found
+            yield found
+
+    def _probabilities(self, logits: Tensor) -> Tensor:
+        scores = own_scores(logits, self.description.track)
+        return scores if self.description.track == "single" else scores.sigmoid()
+
+    def _chosen(self, scores: Tensor, least: float) -> Tensor:
+        """Return the classes (n,) to tell of, best first."""
+        count = 1 if self.description.track == "single" else len(scores)
+        best, classes = scores.sort(descending=True, stable=True)
+        return classes[:count][best[:count] >= least]
+
+    def _refuse_infinite(self, name: str, scores: Tensor, responses: Map) -> None:
+        if not (scores.isfinite().all() and np.isfinite(responses).all()):
+            raise InputError(
+                f"{name}: {self.description.model} gives values that are not finite; its weights "
+                "have diverged: train it again at lower learning rates"
+            )
+
+    def _detections(
+        self,
+        name: str,
+        batch: Seen,
+        row: int,
+        scores: Tensor,
+        chosen: Tensor,
+        responses: Map,
+        maps: bool,
+    ) -> Detections:
+        width, height = int(batch.width[row]), int(batch.height[row])  # type: ignore[index]
+        boxes, kept = np.zeros((len(chosen), 4), np.float32), []
+        for place, response in enumerate(responses):
+            at_size = resize_map(response, height, width, align_corners=self.input.align_corners)
+            boxes[place] = self.rule.box(at_size)
+            kept += [at_size] if maps else []
+        every = np.reshape(kept, (-1, height, width)).astype(np.float32) if maps else None
+        return Detections(
+            source=name,
+            width=width,
+            height=height,
+            labels=chosen.numpy(),
+            classes=tuple(self.classes[label] for label in chosen.tolist()),
+            scores=scores[chosen].numpy(),
+            boxes_xyxy=boxes,
+            response_maps=every,
+            notes=tuple(batch.notes[row].splitlines()),
+        )
+
+
+def _loaded(pictures: Pictures, batch_size: int) -> Iterator[Seen]:
+    """Yield batches of pictures; InputError if the system ends a process that decodes them."""
+    try:
+        if len(pictures):
+            yield from loader(pictures, batch_size)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise InputError(
+            "the system ended a process that decodes pictures, most often because memory ran out; "
+            "free memory, or allow fewer cores (taskset --cpu-list 0,1)"
+        ) from None
+
+
+def load(path: str | PathLike[str], threshold: float | None = None) -> TrainedModel:
+    """Return the model in the folder `path`, which training has written.
+
+    Args:
+        threshold: of its boxes, a share of a map's range; None: see `pipeline.prediction.rule`.
+
+    Raises:
+        InputError: a file is missing, damaged, of another version or of a model without maps, or
+            the threshold is out of range.
+    """
+    folder = Path(path)
+    description = read_description(folder)
+    model = registry.MODELS.get(description.model)
+    if model is None or model.entry.listed == "proposals":
+        raise InputError(
+            f"{folder / DESCRIPTION}: model {description.model!r} is none that this version of the "
+            "pipeline trains; use the version that wrote it"
+        )
+    method = registry.method(model.name)
+    try:
+        params = restored(description.parameters, method.keys)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        key = ".".join(("parameters", *map(str, problem["loc"])))
+        raise InputError(
+            f"{folder / DESCRIPTION}: damaged ({key}: {problem['msg']}); restore the file, or "
+            "train the model again"
+        ) from None
+    network = method.trained(folder, len(description.classes), params, model.stage("train"))
+    if not hasattr(network, "localize"):
+        raise InputError(f"{folder}: {model.entry.label} has no maps of classes to take boxes from")
+    return TrainedModel(description, network, params.input, rule_of(folder, description, threshold))
