@@ -242,7 +242,11 @@ RUN: dict[str, Callable[[list[str], Path], None]] = {
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_code_blocks_hold_commands_and_what_they_print_is_fenced(page: Path) -> None:
     text = page.read_text()
-    assert set(re.findall(r"^```(.*)\n(?:.*\n)*?```\n", text, re.M)) <= {"text", "mermaid"}
+    assert set(re.findall(r"^```(.*)\n(?:.*\n)*?```\n", text, re.M)) <= {
+        "text",
+        "mermaid",
+        "python",
+    }
     for block in blocks(text):
         tree = page.name == "README.md" and block[0].startswith("    params.yaml ")
         assert tree or all(START.match(line.strip()) for line in block), block

@@ -1,6 +1,7 @@
 """A trained model finds in a picture what evaluation finds in it."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -247,6 +248,21 @@ def test_importing_the_package_imports_no_network() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
 
 
+def test_the_example_of_the_documentation_runs(
+    models: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = re.findall(
+        r"^```python\n(.*?)^```", (REPOSITORY / "docs/use.md").read_text(), re.M | re.S
+    )
+    for name in ("cat", "dog"):
+        Image.open(photos / "0.png").save(photos / f"{name}.jpg")
+    monkeypatch.chdir(models.parents[1])
+    assert len(example) == 1
+    exec(example[0], {})
+    assert len(re.findall(r"photos/\w+.jpg \('\w+',\) \[0", capsys.readouterr().out)) == 2
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 def test_workers_that_decode_change_nothing(
     models: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
