@@ -19,7 +19,7 @@ from pipeline.evaluation.localization.maps import Map, resize_map
 from pipeline.methods import registry
 from pipeline.models.device import compute_device
 from pipeline.models.folder import DESCRIPTION, Description, read_description
-from pipeline.models.interface import Localizer
+from pipeline.models.interface import Localization, Localizer
 from pipeline.models.recorded import restored
 from pipeline.packed.loading import loader
 from pipeline.packed.record import Boxes, Task
@@ -124,7 +124,7 @@ class TrainedModel:
         localizer = cast(Localizer, self.network.to(device))
         pictures = Pictures(sources, self.input.size, self.description.short_side)
         for batch in _loaded(pictures, batch_size):
-            found = localizer.localize(batch.image.to(device))
+            found = _localized(localizer, batch.image.to(device))
             scores = self._probabilities(found.logits).float().cpu()
             for row, own in enumerate(scores):
                 name = name_of(sources, index)
@@ -197,6 +197,16 @@ class TrainedModel:
             response_maps=every,
             notes=tuple(batch.notes[row].splitlines()),
         )
+
+
+def _localized(localizer: Localizer, images: Tensor) -> Localization:
+    try:
+        return localizer.localize(images)
+    except torch.OutOfMemoryError:
+        raise InputError(
+            f"the GPU's memory does not hold {len(images)} pictures; take fewer at a time "
+            "(--batch-size)"
+        ) from None
 
 
 def _loaded(pictures: Pictures, batch_size: int) -> Iterator[Seen]:

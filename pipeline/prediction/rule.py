@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.errors import InputError
-from pipeline.evaluation.localization.boxes import LEVELS, component_boxes_at, mean_threshold_box
+from pipeline.evaluation.localization.boxes import LEVELS, mean_threshold_box
 from pipeline.evaluation.localization.maps import Map, to_levels
 from pipeline.models.folder import Description
 from pipeline.packed.record import Boxes
@@ -32,14 +36,28 @@ class BoxRule:
         """Return the box (4,) of a response map (H, W), in its pixels."""
         if self.threshold is None:
             return mean_threshold_box(response)
-        level = round(self.threshold * (LEVELS - 1))
-        box: Boxes = component_boxes_at(to_levels(response), [level])[0]
-        return box
+        return component_box(to_levels(response), round(self.threshold * (LEVELS - 1)))
 
     def __str__(self) -> str:
         if self.threshold is None:
             return f"all pixels above {self.origin}"
         return f"the largest part from {self.threshold:.3g} of the map's range on ({self.origin})"
+
+
+def component_box(levels: NDArray[np.uint8], level: int) -> Boxes:
+    """Return row `level` of `component_boxes` (4,), for a (H, W) map.
+
+    Of one level alone: of 256 they take seconds for a photograph of 12 megapixels, this takes a
+    twentieth.
+    """
+    foreground = (levels >= min(level, levels.max())).astype(np.uint8)
+    _, parts, statistics, _ = cv2.connectedComponentsWithStats(foreground, connectivity=8)
+    areas = statistics[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0  # the background
+    largest = np.isin(parts, np.flatnonzero(areas == areas.max()))
+    part = parts.flat[int(largest.argmax())]  # of equally large ones that of the first pixel
+    left, top, width, height, _ = statistics[part]
+    return np.array([left, top, left + width, top + height], dtype=np.float32)
 
 
 def rule_of(folder: Path, model: Description, threshold: float | None) -> BoxRule:

@@ -150,6 +150,19 @@ def test_a_network_that_gives_nan_is_told(leave: Callable[..., Path], tmp_path: 
         list(pipeline.load(folder).boxes(Image.new("RGB", (9, 9))))
 
 
+def test_too_many_pictures_for_a_gpu_are_told_with_a_remedy(
+    models: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = pipeline.load(models / "spg")
+
+    def fail(images: torch.Tensor) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(model.network, "localize", fail)
+    with pytest.raises(InputError, match="does not hold 1 pictures; take fewer .*--batch-size"):
+        list(model.boxes(photos / "0.png"))
+
+
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
 def test_shares_and_probabilities_are_from_0_to_1(models: Path, value: float) -> None:
     with pytest.raises(InputError, match=f"threshold {value}: .* from 0 to 1"):
