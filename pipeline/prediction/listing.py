@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pipeline.datasets.photograph import SUFFIXES
 from pipeline.errors import InputError
+from pipeline.prediction.results import STATE
 
 
 class Listing(NamedTuple):
@@ -29,13 +30,13 @@ class Listing(NamedTuple):
 def pictures_of(words: Sequence[str]) -> Listing:
     """Return the pictures that `words` name: files, folders with all below them, and patterns.
 
-    In folders those files count whose names end as SUFFIXES say, hidden ones left out; a file that
-    is named counts whatever its name. In patterns ** stands for any folders.
+    In folders those files count whose names end as SUFFIXES say, hidden ones and results left out;
+    a file that is named counts whatever its name. In patterns ** stands for any folders.
 
     Raises:
-        InputError: a word names nothing, or a folder without pictures.
+        InputError: a word names nothing, or a folder without pictures, or a name is no text.
     """
-    found = [os.path.abspath(path) for word in words for path in _pictures(word)]
+    found = [_as_text(os.path.abspath(path)) for word in words for path in _pictures(word)]
     names = dict.fromkeys(found)
     alone = os.path.abspath(words[0])
     folders = {os.path.dirname(path) for path in names}
@@ -77,9 +78,19 @@ def _pictures(word: str) -> Iterator[str]:
         yield from inside
 
 
+def _as_text(path: str) -> str:
+    """Return `path`, which results can name; InputError if its bytes are no UTF-8."""
+    if not path.isascii() and path.encode(errors="ignore").decode() != path:
+        raise InputError(f"{path!r}: the name is no UTF-8, which results are written in; rename it")
+    return path
+
+
 def _below(folder: str) -> Iterator[str]:
     """Yield the pictures in a folder and below it, by name."""
     for path, folders, files in os.walk(folder):
+        if STATE in folders:  # results of an earlier call, whose overlays are no pictures of users
+            folders.clear()
+            continue
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         for file in sorted(files):
             if file.lower().endswith(SUFFIXES) and not file.startswith("."):

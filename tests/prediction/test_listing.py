@@ -1,5 +1,6 @@
 """Which pictures words name, in which order, and what they are called."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,19 @@ def test_a_file_is_taken_whatever_its_name(photos: Path) -> None:
 
 def test_a_picture_that_is_named_twice_counts_once() -> None:
     assert pictures_of(["photos/1.png", "./photos/1.png", "photos/1.*"]).names == ["1.png"]
+
+
+def test_results_are_no_pictures(photos: Path) -> None:
+    for below in ("predictions/.predict", "predictions/overlays"):
+        (photos / below).mkdir(parents=True)
+    (photos / "predictions/overlays/0.jpg").touch()
+    assert pictures_of(["photos"]).names == ALL
+
+
+def test_a_name_that_no_result_could_have_is_refused(photos: Path) -> None:
+    (photos / "1.png").rename(os.fsdecode(bytes(photos) + b"/\xe4.png"))
+    with pytest.raises(InputError, match="udce4.png': the name is no UTF-8"):
+        pictures_of(["photos"])
 
 
 def test_names_that_differ_in_their_ending_alone_are_refused() -> None:
