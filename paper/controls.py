@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from paper.box_list import PIXELS, Annotated, read_boxes
+from pipeline.datasets.box_list import PIXELS, Annotated, read_boxes
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics.average_precision import mean_of_defined
 from pipeline.evaluation.metrics.box_localization import level_hits

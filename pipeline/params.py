@@ -103,6 +103,13 @@ class CutoutsParams(Section):
     clutter: Fraction
 
 
+class FolderParams(Section):
+    """The user's own pictures, `data.*: folder`."""
+
+    test_fraction: OpenFraction
+    pixels: Literal["from-0", "from-1", "half-open"]
+
+
 Normalisation = Literal["own", "imagenet"]
 
 
@@ -343,6 +350,7 @@ class Params(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     data: DataParams
     cutouts: CutoutsParams
+    folder: FolderParams
     backbone: BackboneParams
     pretrain: PretrainParams
     input: InputParams

@@ -29,7 +29,8 @@ def preprocess(params: Params, track: Task) -> None:
     name, source = sources.find(params.data, track)
     root = folder_of(name, source)
     dataset = source.read(root, params, track)
-    settings = [params.seed, params.data.model_dump(), params.cutouts.model_dump()]
+    sections = (params.data, params.cutouts, params.folder)
+    settings = [params.seed, *(section.model_dump() for section in sections)]
     raw = sorted(path for path in RAW.rglob("*") if path.is_file())
     origin = fingerprint([str(root.absolute()), *settings], raw)
     pack(dataset, PACKED / track, origin, workers())

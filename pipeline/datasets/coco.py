@@ -126,9 +126,7 @@ def _annotations(root: Path, part: str) -> Path:
 
 def _entries(root: Path, part: str) -> tuple[tuple[str, ...], list[_Entry]]:
     """The classes and the images of one annotation file."""
-    path = _annotations(root, part)
-    coco = _load(path)
-    _check(path, coco)
+    coco = load_annotations(_annotations(root, part))
     labels = {id: label for label, id in enumerate(sorted(coco.cats))}
     classes = tuple(coco.cats[id]["name"] for id in labels)
     entries = [
@@ -150,6 +148,18 @@ def _objects(annotations: list[dict[str, Any]], labels: dict[int, int]) -> Itera
             crowd = item.get("iscrowd", 0) == 1
             # Copied: a number of the parsed file would hold more than a gigabyte around it back.
             yield _Object(labels[item["category_id"]], crowd, array("d", item["bbox"]))
+
+
+def load_annotations(path: Path) -> COCO:
+    """Return the content of an annotation file, indexed and checked.
+
+    Raises:
+        InputError: it is missing, no JSON, lacks a part, or has an annotation of an unknown image
+            or category, an id twice, or an image name twice or one that leads out of the folder.
+    """
+    coco = _load(path)
+    _check(path, coco)
+    return coco
 
 
 def _load(path: Path) -> COCO:

@@ -52,8 +52,8 @@ def pixels(text: str) -> float:
     return value
 
 
-def check_names(names: Iterable[str], path: Path) -> None:
-    """Check the image names that the file `path` lists.
+def check_names(names: Iterable[str], path: Path | str) -> None:
+    """Check the image names that the file `path`, or a line of a file, lists.
 
     Raises:
         InputError: a name is listed twice, or leads out of the folder of the images.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.datasets import coco, cub, cutouts, ilsvrc, voc, wsol
+from pipeline.datasets import coco, cub, cutouts, folder, ilsvrc, voc, wsol
 from pipeline.errors import InputError
 from pipeline.packed.record import Dataset, Task
 from pipeline.params import DataParams, Params
@@ -24,11 +24,13 @@ class External:
         variable: the environment variable that names a folder with the unpacked files.
         folders: what must be in it.
         optional: what some parameters need besides.
+        only_given: nothing is downloaded: the variable must be set.
     """
 
     variable: str
     folders: tuple[Path, ...]
     optional: tuple[Path, ...] = ()
+    only_given: bool = False
 
     def given(self) -> Path | None:
         """Return the folder that the variable names; None if it is not set."""
@@ -39,16 +41,22 @@ class External:
         """Return the folder that has the files: the given one, else `downloaded`.
 
         Raises:
-            InputError: it lacks one of the folders.
+            InputError: it lacks one of the folders, or the variable is not set and must be.
         """
         root = self.given()
+        if root is None and self.only_given:
+            raise InputError(
+                f"{self.variable} is not set: set it to your folder (docs/own-data.md tells how it "
+                f"must look), as in `{self.variable}=/data/pictures dvc exp run ...`"
+            )
         remedy = f"set {self.variable} to the folder that contains it"
         if root is None:
             root = downloaded
             remedy = f"delete data/seen.json and run `dvc repro` to download it, or {remedy}"
-        for folder in self.folders:
-            if not (root / folder).is_dir():
-                raise InputError(f"{root}: has no folder {folder}; {remedy}")
+        for needed in self.folders:
+            if not (root / needed).is_dir():
+                missing = f"has no folder {needed}" if needed.parts else "no such folder"
+                raise InputError(f"{root}: {missing}; {remedy}")
         return root
 
 
@@ -104,6 +112,11 @@ SOURCES = {
         ("single",),
         lambda root, p, task: wsol.read(root, "ILSVRC", p.data, p.seed),
         External("WSOL_ROOT", wsol.folders("ILSVRC")),
+    ),
+    "folder": Source(
+        ("multi", "single"),
+        lambda root, p, task: folder.read(root, p.data, p.folder, task, p.seed),
+        External("FOLDER_ROOT", (Path(),), only_given=True),
     ),
 }
 

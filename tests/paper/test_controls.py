@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from paper.box_list import read_boxes
 from paper.controls import centred_boxes, controls, energies, main, pointing
+from pipeline.datasets.box_list import read_boxes
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics.object_energy import centred_gaussian, object_energy
 from tests.conftest import REPOSITORY

@@ -10,7 +10,9 @@ import stages.download
 from pipeline.download.archives import DISTRIBUTIONS
 from pipeline.errors import InputError
 from stages.download import download
+from stages.paths import RAW
 from tests.parameters import changed
+from tests.pictures import draw
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -203,6 +205,28 @@ def test_a_damaged_record_of_what_was_seen_is_made_anew(photographs):
 def test_a_user_who_must_bring_the_data_learns_the_variable(photographs):
     with pytest.raises(InputError, match="has no folder metadata/CUB; .*set WSOL_ROOT to the"):
         download(using(photographs, single="wsol_cub"))
+
+
+def test_a_user_with_own_pictures_learns_the_variable(embedded, params, monkeypatch, tmp_path):
+    monkeypatch.delenv("FOLDER_ROOT", raising=False)
+    own = changed(params, data__single="folder")
+    with pytest.raises(InputError, match="FOLDER_ROOT is not set: set it to your folder"):
+        download(own)
+    monkeypatch.setenv("FOLDER_ROOT", str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="nowhere: no such folder; set FOLDER_ROOT to"):
+        download(own)
+
+
+def test_a_picture_more_in_the_users_folder_is_noticed(embedded, params, monkeypatch, tmp_path):
+    monkeypatch.setenv("FOLDER_ROOT", str(tmp_path / "own"))
+    draw(tmp_path / "own/cat/0.jpg", (50, 40), [])
+    own = changed(params, data__single="folder")
+    download(own)
+    before = json.loads((RAW / "folder.json").read_text())
+    draw(tmp_path / "own/cat/1.jpg", (50, 40), [])
+    download(own)
+    after = json.loads((RAW / "folder.json").read_text())
+    assert (before["files"], after["files"]) == (1, 2) and before["content"] != after["content"]
 
 
 def test_a_root_without_the_layout_is_refused(photographs, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from stages.paths import split_folder
 from stages.preprocess import preprocess
 from tests.conftest import REPOSITORY
 from tests.parameters import changed
+from tests.pictures import draw
 
 SPLITS = ("train", "val", "test")
 
@@ -138,3 +139,19 @@ def test_an_unknown_track_is_refused(photographs):
 def test_torch_is_not_needed():
     code = "import sys, stages.preprocess; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
+
+
+def test_own_pictures_become_packed_splits_or_leave_nothing(tmp_path, monkeypatch, params):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FOLDER_ROOT", "own")
+    for name in ("cat", "dog"):
+        for number in range(5):
+            draw(tmp_path / f"own/{name}/{number}.jpg", (50, 40), [("red", [10, 5, 40, 30])])
+    own = changed(params, data__single="folder")
+    (tmp_path / "own/dog/0.jpg").write_bytes(b"")
+    with pytest.raises(InputError, match="dog/0.jpg: unreadable image"):
+        preprocess(own, "single")
+    assert not split_folder("single", "train").exists()
+    (tmp_path / "own/dog/0.jpg").unlink()
+    preprocess(own, "single")
+    assert [len(PackedSplit(split_folder("single", split))) for split in SPLITS] == [5, 2, 2]

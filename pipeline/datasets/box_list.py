@@ -1,12 +1,10 @@
 """Lists of boxes without pictures: a CSV file with a row for each object."""
 
-import csv
-import io
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.datasets.listing import pixels, read_bytes
+from pipeline.datasets.csv_table import rows
+from pipeline.datasets.listing import pixels
 from pipeline.errors import InputError
 
 SIZES = ("width", "height")
@@ -23,12 +21,22 @@ pixels of the object; by half-open they lie behind it.
 
 @dataclass
 class Annotated:
-    """An image of a list: its sides in px, its half-open boxes (n, 4) and their classes (n,)."""
+    """An image of a list: its sides in px, its half-open boxes (n, 4) and their classes (n,).
+
+    `sources` (n,) are the file and the place in it that each box comes from, for messages.
+    """
 
     width: int
     height: int
     boxes_xyxy: list[tuple[float, float, float, float]] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list, compare=False)
+
+    def add(self, box: tuple[float, float, float, float], name: str, source: str) -> None:
+        """Add a box of the class `name`, which may be empty."""
+        self.boxes_xyxy.append(box)
+        self.classes.append(name)
+        self.sources.append(source)
 
 
 def read_boxes(path: Path, convention: str) -> dict[str, Annotated]:
@@ -43,7 +51,7 @@ def read_boxes(path: Path, convention: str) -> dict[str, Annotated]:
             before. The message names the line.
     """
     images: dict[str, Annotated] = {}
-    for source, row in _rows(path):
+    for source, row in rows(path, "boxes, a row for each", NEEDED, f"{CLASS} if there are classes"):
         width, height = (_number(row, key, source) for key in SIZES)
         if width < 1 or height < 1:
             raise InputError(f"{source}: an image of {width:g} x {height:g} px; correct its size")
@@ -53,31 +61,10 @@ def read_boxes(path: Path, convention: str) -> dict[str, Annotated]:
                 f"{source}: image {row['image']} has {width:g} x {height:g} px here, "
                 f"{image.width} x {image.height} above; correct one"
             )
-        image.boxes_xyxy.append(_box(row, image, convention, source))
-        image.classes.append(row.get(CLASS, ""))
+        image.add(_box(row, image, convention, source), row.get(CLASS, ""), source)
     if not images:
         raise InputError(f"{path}: line 2: no boxes below the names of the columns")
     return images
-
-
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield each row by the names of its columns, behind the file and line that it stands in."""
-    try:
-        text = read_bytes(path, "boxes, a row for each").decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: no UTF-8 text; restore the file") from None
-    lines = csv.reader(io.StringIO(text, newline=""))
-    names = next(lines, [])
-    if missing := [name for name in NEEDED if name not in names]:
-        raise InputError(
-            f"{path}: line 1: no column {', '.join(missing)}; the first line names the columns: "
-            f"{','.join(NEEDED)}, and {CLASS} if there are classes"
-        )
-    for cells in lines:
-        source = f"{path}: line {lines.line_num}"
-        if len(cells) != len(names):
-            raise InputError(f"{source}: {len(cells)} cells for {len(names)} columns; correct it")
-        yield source, dict(zip(names, cells, strict=True))
 
 
 def _number(row: dict[str, str], key: str, source: str) -> float:
@@ -101,7 +88,7 @@ def _box(
     if x0 < 0 or y0 < 0 or x1 > image.width or y1 > image.height:
         raise InputError(
             f"{source}: the box {xmin:g}, {ymin:g}, {xmax:g}, {ymax:g} leaves its image of "
-            f"{image.width} x {image.height} px by --pixels {convention}; correct it, or name "
-            f"another of {', '.join(PIXELS)}"
+            f"{image.width} x {image.height} px when pixels count {convention}; correct it, or "
+            f"name another of {', '.join(PIXELS)}"
         )
     return x0, y0, x1, y1
