@@ -36,8 +36,9 @@ def compare(params: Params) -> None:
     }
     stored = {model: test_and_tuning(model, params) for model in ("spg", "spg_plain")}
     located = figures_by_source(stored["spg"], stored["spg_plain"], params)
-    plain = located.pop("spg_plain:attention")
-    found |= {name: differences([own], [plain], params) for name, own in located.items()}
+    plain = located.pop("spg_plain:attention", None)
+    if plain:  # Without boxes there is nothing to compare.
+        found |= {name: differences([own], [plain], params) for name, own in located.items()}
     described = description(params)
     scores = {
         name: described | {"model": name} | own.scores(params) for name, own in located.items()

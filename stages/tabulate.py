@@ -17,6 +17,7 @@ from pipeline.reporting.per_class import write_per_class
 from pipeline.reporting.readme import write_results
 from pipeline.reporting.tables import (
     Scores,
+    absence,
     fill,
     read_differences,
     read_scores,
@@ -71,7 +72,7 @@ def single_picture(scores: Scores, align_corners: bool) -> Picture:
     """Draw the single-label examples, with each model's own threshold."""
     split = PackedSplit(split_folder("single", "test"))
     plain, spg = (
-        (read_predictions(predictions_file(model), "test"), score(scores, model, "threshold"))
+        (read_predictions(predictions_file(model), "test"), threshold(scores, model))
         for model in ("spg_plain", "spg")
     )
     gallery = examples.single_gallery(
@@ -80,6 +81,13 @@ def single_picture(scores: Scores, align_corners: bool) -> Picture:
     path = draw_examples(FIGURES / "single.webp", gallery.columns, gallery.rows)
     alt = "Test pictures, each with the attention maps of SPG-plain and SPG and SPG's branches."
     return Picture(path, f"SPG and SPG-plain on {split.name}", alt, f"{examples.RULE} {_BOXES}")
+
+
+def threshold(scores: Scores, model: str) -> float | None:
+    """Return the threshold of a model's boxes; None if there were no boxes to choose it by."""
+    absent = absence(scores, model, "threshold", "test", boxes=True)
+    found: float | None = None if absent else score(scores, model, "threshold")
+    return found
 
 
 def history_picture(models: Iterable[Model]) -> Picture:

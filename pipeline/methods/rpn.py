@@ -1,6 +1,7 @@
 """The region proposal network of Faster R-CNN: boxes of objects of any class, learnt from boxes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -15,6 +16,7 @@ from torchvision.models.detection.rpn import (
     concat_box_prediction_layers,
 )
 
+from pipeline.errors import InputError
 from pipeline.models.backbones import Backbone
 from pipeline.models.interface import Method
 from pipeline.packed.loading import loader
@@ -145,10 +147,21 @@ class RegionProposal(nn.Module):
         return self.network.losses(images, boxes)
 
 
+def refuse_unknown_boxes(folder: Path, splits: Mapping[str, PackedSplit], params: Params) -> None:
+    """Raise InputError if a training image has a label and no box: it would count as background."""
+    bare = sum(bool(record.labels) and not len(record.boxes_xyxy) for record in splits["train"])
+    if bare:
+        raise InputError(
+            f"rpn is trained with boxes, and {bare} of {len(splits['train'])} training images have "
+            "none; annotate them, or take rpn off the list `methods` of params.yaml"
+        )
+
+
 METHOD = Method(
     network=lambda backbone, classes, params: RegionProposer(backbone, params.input.size),
     objective=lambda network, params: RegionProposal(cast(RegionProposer, network)),
     schedule=lambda params, track: params.rpn.train,
     sections=("rpn",),
+    prepare=refuse_unknown_boxes,
     targets=lambda split, folder, params: objects_of,
 )

@@ -43,8 +43,9 @@ class Measured:
     paper's words, "{ranker}" for what follows the "+" of the model, "{label}" for the method,
     or for what the scores name themselves.
     `paper` is the paper's row where it is named differently, `paper_network` the network whose
-    column it is compared with, whatever the backbone. `optional` scores may be absent. `switch`
-    tells how to have the model when it was not run.
+    column it is compared with, whatever the backbone. `optional` scores may be absent; those that
+    need `boxes` may be where images have none. `switch` tells how to have the model when it was not
+    run.
     """
 
     model: str
@@ -55,6 +56,7 @@ class Measured:
     paper: str | None
     paper_network: str | None
     optional: bool
+    boxes: bool
     switch: str
 
 
@@ -111,12 +113,16 @@ class Table:
 
 
 class _Column(Section):
-    """A column: its name, the score that fills it and what counts that score's images."""
+    """A column: its name, the score that fills it and what counts that score's images.
+
+    `boxes`: the score needs annotated boxes.
+    """
 
     column: str
     key: str
     n: str = "test"
     optional: bool = False
+    boxes: bool = True
 
 
 class _Row(Section):
@@ -143,6 +149,7 @@ class _Row(Section):
                 paper=self.paper,
                 paper_network=self.paper_network,
                 optional=column.optional or self.model == ANY_OTHER,
+                boxes=column.boxes,
                 switch=switch.format(model=self.model),
             )
             for column in columns

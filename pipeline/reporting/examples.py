@@ -80,14 +80,15 @@ def multi_gallery(
 def single_gallery(
     records: Sequence[Record],
     classes: Sequence[str],
-    plain: tuple[Iterable[Prediction], float],
-    spg: tuple[Iterable[Prediction], float],
+    plain: tuple[Iterable[Prediction], float | None],
+    spg: tuple[Iterable[Prediction], float | None],
     align_corners: bool = False,
 ) -> Gallery:
     """Return picture, both attention maps and SPG's branches of each record, after SPG Fig. 4.
 
     `plain` and `spg` are predictions and the threshold chosen for them, 0..1 of the normalised
-    map. Predicted boxes surround the largest component above it (SPG Sec. 4.1); maps are resized as
+    map; without one, for want of boxes to choose it by, no box is predicted. Predicted boxes
+    surround the largest component above it (SPG Sec. 4.1); maps are resized as
     `input.align_corners` says.
 
     Raises:
@@ -128,7 +129,9 @@ class _Panels:
         box = mean_threshold_box(self._resize(response, record.height, record.width))
         return self.panel(record, response, box[None])
 
-    def component_box(self, record: Record, attention: Map, threshold: float) -> Panel:
+    def component_box(self, record: Record, attention: Map, threshold: float | None) -> Panel:
+        if threshold is None:
+            return self.panel(record, attention)
         levels = to_levels(self._resize(attention, record.height, record.width))
         return self.panel(record, attention, component_boxes(levels)[round(threshold * 255)][None])
 

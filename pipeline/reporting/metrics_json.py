@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from pipeline.evaluation.protocol.sources import RECOMMENDED
-from pipeline.reporting.tables import Scores, find, finite, score
+from pipeline.reporting.tables import Scores, absence, find, finite, score
 
 LIMIT = 24
 """What is readable at once; all values stand in reports/tables."""
@@ -28,6 +28,12 @@ HEADLINES = {
 }
 """Name of a headline -> model and score. SPN and CAM: tables of SPN; SPG, SPG-plain: of SPG."""
 
+COUNTED = {"pointing.all": "pointing_all", "cor_loc.mean": "trainval"}
+"""Score -> the name of what counts its images, where that is not "test"."""
+
+CLASSES_ALONE = ("classification_map",)
+"""Headline scores that need no boxes."""
+
 GUIDED = {"spg_guidance_table4_gt_known_error": (RECOMMENDED, "gt_known_error")}
 """Headline of SPG's boxes from `spg.localize_from`, where that is not the attention."""
 
@@ -43,7 +49,7 @@ FURTHER = {
 def metrics(scores: Scores, further: Iterable[str]) -> dict[str, float]:
     """Return name -> percent with one decimal, for the headlines and one of each `further` model.
 
-    The first `LIMIT` are kept.
+    The first `LIMIT` are kept, without those that cannot be had of these images.
 
     Raises:
         InputError: a score is missing or not a finite number.
@@ -55,7 +61,11 @@ def metrics(scores: Scores, further: Iterable[str]) -> dict[str, float]:
         for name, key in _headlines_of(scores, model)[:1]
     }
     kept = list(found.items())[:LIMIT]
-    return {name: _percent(scores, model, key) for name, (model, key) in kept}
+    return {
+        name: _percent(scores, model, key)
+        for name, (model, key) in kept
+        if not absence(scores, model, key, COUNTED.get(key, "test"), key not in CLASSES_ALONE)
+    }
 
 
 def _headlines_of(scores: Scores, model: str) -> list[tuple[str, str]]:

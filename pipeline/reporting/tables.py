@@ -27,6 +27,9 @@ COLUMNS = (
     "delta",
     "source",
 )
+NO_BOXES, NO_IMAGES = "no boxes", "no such images"
+"""What stands where a value would, if the images had annotated boxes to judge it by, or if there
+were images of the kind that the figure is about, as those with another class for `difficult`."""
 NOTHING_MEASURED = "Nothing was measured on this table's data set in this run."
 DIFFERENCES, RANKING, SOURCES = "differences", "ranking", "sources"  # what stage compare writes
 Scores = Mapping[str, Mapping[str, Any]]
@@ -37,6 +40,8 @@ NO_LABELS: Labels = MappingProxyType({})
 @dataclass(frozen=True)
 class Cell:
     """One measured figure: percent `value` over `n` images (or pairs), its 95 % interval.
+
+    Where there is nothing to judge it by, all three are None and `absent` says what is missing.
 
     `paper` is the paper's figure at the same row and column, `delta` is value - paper and exists
     only on the paper's data set. `beside` has the paper's rows of this method, on any network.
@@ -51,12 +56,13 @@ class Cell:
     network: str
     seed: int
     n: int
-    value: float
-    low: float
-    high: float
+    value: float | None
+    low: float | None
+    high: float | None
     paper: float | None
     delta: float | None
     beside: frozenset[str]
+    absent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -221,6 +227,31 @@ def find(scores: Scores, model: str, key: str) -> Any:
     return found
 
 
+def absence(scores: Scores, model: str, key: str, n: str, boxes: bool) -> str | None:
+    """Return what is missing where the score `key` cannot be had; None if it is there, or must be.
+
+    Args:
+        n: the name of what counts the score's images.
+        boxes: the score needs annotated boxes.
+    """
+    if find(scores, model, key) is not None:
+        return None
+    counts = scores[model].get("n", {})
+    if boxes and any(name.endswith("_boxed") for name in counts):
+        return NO_BOXES
+    return NO_IMAGES if counts.get(n) == 0 else None
+
+
+def counted(scores: Scores, model: str, name: str, boxes: bool) -> int:
+    """Return the number of images, or pairs, called `name`.
+
+    Of those with boxes, if a figure that needs `boxes` rests on them and not all images have.
+    """
+    boxed = find(scores, model, f"n.{name}_boxed") if boxes else None
+    found: int = score(scores, model, f"n.{name}") if boxed is None else boxed
+    return found
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -241,7 +272,8 @@ def _cells(
     """The cells that one line of the catalogue fills with the scores of `model`."""
     if wanted.optional and find(scores, model, wanted.key) is None:
         return []
-    found = score(scores, model, wanted.key)
+    absent = absence(scores, model, wanted.key, wanted.n, wanted.boxes)
+    found = None if absent else score(scores, model, wanted.key)
     entries = found if isinstance(found, dict) and "value" not in found else {"": found}
     label = labels.get(model) or find(scores, model, "label") or ""
     names = table.names(score(scores, model, "backbone"), model, label)
@@ -260,7 +292,9 @@ def _cell(
     estimate: object,
 ) -> Cell:
     dataset, entry = score(scores, model, "dataset"), names["entry"]
-    value, low, high = finite(estimate, model, f"{wanted.key}.{entry}" if entry else wanted.key)
+    key = f"{wanted.key}.{entry}" if entry else wanted.key
+    numbers = (None,) * 3 if estimate is None else finite(estimate, model, key)
+    value, low, high = numbers
     row = (wanted.paper or wanted.row).format(**names)
     column = wanted.column.format(**{**names, "network": wanted.paper_network or names["network"]})
     paper = counterpart(of_table(table.id), row, column, dataset)
@@ -273,13 +307,14 @@ def _cell(
         dataset=dataset,
         network=score(scores, model, "backbone"),
         seed=score(scores, model, "seed"),
-        n=score(scores, model, f"n.{wanted.n}"),
+        n=counted(scores, model, wanted.n, wanted.boxes),
         value=value,
         low=low,
         high=high,
         paper=paper.value if paper else None,
-        delta=round(value - paper.value, 2) if paper and same_data else None,
+        delta=round(value - paper.value, 2) if paper and same_data and value is not None else None,
         beside=table.rows_in_paper(wanted, model, names["label"]),
+        absent=absence(scores, model, wanted.key, wanted.n, wanted.boxes),
     )
 
 
@@ -321,6 +356,8 @@ def _counts(cells: Iterable[Cell]) -> str:
 def _shown(cell: Cell | None) -> str:
     if cell is None:
         return ""
+    if cell.value is None:
+        return cell.absent or ""
     delta = "" if cell.delta is None else f" ({cell.delta:+.1f})".replace("-", "−")
     return f"{cell.value:.1f}{delta} [{cell.low:.1f}, {cell.high:.1f}]"
 
@@ -336,6 +373,8 @@ def _status(filled: FilledTable, row: str) -> str:
         if not lines:
             return f"published only: {table.default_reason}"
         return f"not run here: {lines[0].switch}"
+    if cells[0].absent and all(cell.absent for cell in cells):
+        return cells[0].absent
     name = "" if cells[0].row == row else f" as {cells[0].row}"
     papers = {figure.dataset for figure in filled.published}
     same_data = any(cell.dataset in papers for cell in cells)
@@ -367,7 +406,7 @@ def _measured_line(cell: Cell) -> dict[str, object]:
         "n": cell.n,
         "published": cell.paper,
         "delta": cell.delta,
-        "source": "measured",
+        "source": cell.absent or "measured",
     }
 
 

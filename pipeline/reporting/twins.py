@@ -7,7 +7,16 @@ from pathlib import Path
 
 from pipeline.files import atomic_path
 from pipeline.methods.registry import MODELS
-from pipeline.reporting.tables import Grid, Scores, find, finite, markdown_grid, score
+from pipeline.reporting.tables import (
+    Grid,
+    Scores,
+    absence,
+    counted,
+    find,
+    finite,
+    markdown_grid,
+    score,
+)
 
 HOW_TO_READ = (
     "Percent, and percentage points of difference; the arrow says what is better. In brackets: the "
@@ -21,24 +30,27 @@ class Figure:
     """A figure that a model and its twin are compared by.
 
     `table` is the papers' table that has it; `key` and `n` are where scores have the figure, and
-    the number of images (or pairs) behind it.
+    the number of images (or pairs) behind it. `boxes`: it needs annotated boxes.
     """
 
     name: str
     table: str
     key: str
     n: str = "test"
+    boxes: bool = True
 
 
 _POINTING = Figure("Pointing, all ↑", "SPN 2", "pointing.all", "pointing_all")
 _DIFFICULT = Figure("Pointing, difficult ↑", "SPN 2", "pointing.difficult", "pointing_difficult")
 _PREDICTION = Figure("Pointing with prediction, mAP ↑", "SPN 3", "pointing_with_prediction_map")
 _COR_LOC = Figure("CorLoc ↑", "SPN 4", "cor_loc.mean", "trainval")
-_CLASSIFICATION = Figure("Classification mAP ↑", "SPN 6", "classification_map")
+_CLASSIFICATION = Figure("Classification mAP ↑", "SPN 6", "classification_map", boxes=False)
 _MEAN_BOX = Figure("Box error, mean threshold ↓", "SPN 5", "mean_box_error")
 _KNOWN_CLASS = Figure("GT-known error ↓", "SPG 4", "gt_known_error")
 _TOP_1 = Figure("Top-1 localization error ↓", "SPG 1", "top1_localization_error")
-_TOP_1_CLASS = Figure("Top-1 classification error ↓", "SPG 3", "top1_classification_error")
+_TOP_1_CLASS = Figure(
+    "Top-1 classification error ↓", "SPG 3", "top1_classification_error", boxes=False
+)
 
 PAPERS = {
     "spn_multi": (_POINTING, _DIFFICULT, _PREDICTION, _COR_LOC, _CLASSIFICATION),
@@ -53,20 +65,25 @@ COLUMNS = ("figure", "model", "twin", "dataset", "network", "seed", "n", "value"
 
 @dataclass(frozen=True)
 class Difference:
-    """Model - twin in percentage points, with its 95 % interval over images."""
+    """Model - twin in percentage points, with its 95 % interval over images.
+
+    Where there is nothing to judge by, all numbers but `n` are None and `absent` says what is
+    missing.
+    """
 
     figure: Figure
     model: str
     label: str
-    method: float
-    twin: float
-    value: float
-    low: float
-    high: float
+    method: float | None
+    twin: float | None
+    value: float | None
+    low: float | None
+    high: float | None
     n: int
     dataset: str
     network: str
     seed: int
+    absent: str | None = None
 
 
 def compare_twins(scores: Scores, differences: Scores) -> tuple[Difference, ...]:
@@ -89,8 +106,11 @@ def compare_twins(scores: Scores, differences: Scores) -> tuple[Difference, ...]
 
 def _difference(figure: Figure, model: str, scores: Scores, differences: Scores) -> Difference:
     key = figure.key
-    method, twin = (finite(score(scores, m, key), m, key)[0] for m in (model, twin_of(model)))
-    value, low, high = finite(score(differences, model, key), model, key)
+    method = twin = value = low = high = None
+    absent = absence(scores, model, key, figure.n, figure.boxes)
+    if not absent:
+        method, twin = (finite(score(scores, m, key), m, key)[0] for m in (model, twin_of(model)))
+        value, low, high = finite(score(differences, model, key), model, key)
     return Difference(
         figure,
         model,
@@ -100,10 +120,11 @@ def _difference(figure: Figure, model: str, scores: Scores, differences: Scores)
         value,
         low,
         high,
-        n=score(scores, model, f"n.{figure.n}"),
+        n=counted(scores, model, figure.n, figure.boxes),
         dataset=score(scores, model, "dataset"),
         network=score(scores, model, "backbone"),
         seed=score(scores, model, "seed"),
+        absent=absent,
     )
 
 
@@ -124,9 +145,13 @@ def twins_grid(found: Sequence[Difference]) -> Grid:
 
 def _line(found: Difference) -> Iterator[str]:
     yield found.figure.name
-    yield f"{MODELS[twin_of(found.model)].entry.label} {found.twin:.1f}"
-    yield f"{found.label} {found.method:.1f}"
-    yield f"{found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}]".replace("-", "−")
+    twin = MODELS[twin_of(found.model)].entry.label
+    if found.value is None:
+        yield from (twin, found.label, found.absent or "")
+    else:
+        yield f"{twin} {found.twin:.1f}"
+        yield f"{found.label} {found.method:.1f}"
+        yield f"{found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}]".replace("-", "−")
     yield from (str(found.n), str(found.seed), found.dataset)
 
 

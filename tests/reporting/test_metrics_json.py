@@ -56,3 +56,10 @@ def test_a_missing_score_is_named_with_the_remedy(scores):
     del scores["spg"]["gt_known_error"]
     with pytest.raises(InputError, match=r"spg: no `gt_known_error`; run .*evaluate"):
         metrics(scores, [])
+
+
+def test_headlines_that_need_boxes_are_left_out_without_them(scores):
+    for own in scores.values():
+        own["n"] |= {"test_boxed": 0}
+    del scores["spg"]["gt_known_error"]
+    assert "spg_table4_gt_known_error" not in metrics(scores, [])

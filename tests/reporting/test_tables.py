@@ -320,3 +320,52 @@ def test_a_table_is_filled_by_the_models_there_are(scores):
     assert [cell.row for cell in filled.measured] == ["SPG"]
     assert "spg_plain" not in filled.protocol
     assert fill_table(table, {}).protocol == ""
+
+
+def without_boxes(scores):
+    """The same scores as if no image had a box: what needs one is not there."""
+    kept = ("classification_map", "classification_map_per_class", "top1_classification_error")
+    own = ("model", "backbone", "seed", "dataset", "classes", "top5_classification_error", *kept)
+    none = {"test_boxed": 0, "trainval_boxed": 0, "pointing_all": 0, "pointing_difficult": 0}
+    return {
+        model: {key: value for key, value in each.items() if key in own} | {"n": each["n"] | none}
+        for model, each in scores.items()
+    }
+
+
+def test_without_boxes_tables_say_so_where_a_value_would_be(scores, tmp_path):
+    tables = {filled.table.id: filled for filled in fill(without_boxes(scores))}
+    measured = {name: measured_grid(filled) for name, filled in tables.items()}
+    assert {row[1] for row in measured["spg-4"].rows} == {"no boxes"}
+    assert {row[1] for row in measured["spn-2"].rows} == {"no boxes"}
+    assert not any("no boxes" in row for row in measured["spn-6"].rows)
+    shown = dict(zip(measured["spg-3"].head, measured["spg-3"].rows[0], strict=True))
+    assert shown["top-1 localization error"] == "no boxes"
+    assert shown["top-1 classification error"][0].isdigit()
+    write_tables(list(tables.values()), tmp_path)
+    lines = list(csv.DictReader((tmp_path / "spg-4.csv").read_text().splitlines()))
+    own = [line for line in lines if line["source"] == "no boxes"]
+    assert own and {line["value"] + line["low"] + line["high"] for line in own} == {""}
+    assert "measured" not in {line["source"] for line in lines}
+
+
+def test_a_figure_of_some_images_counts_those_with_boxes(scores):
+    scores["spg"]["n"] |= {"test_boxed": 7}
+    cells = {
+        cell.metric: cell.n
+        for filled in fill(scores)
+        for cell in filled.measured
+        if cell.row in ("SPG", "SPG, own ranking")
+    }
+    assert cells["GT-known error"] == cells["top-1 localization error"] == 7
+    assert cells["top-1 classification error"] == scores["spg"]["n"]["test"]
+
+
+def test_a_subset_without_images_has_no_value(scores):
+    for model in ("spn_multi", "cam_multi"):
+        scores[model]["n"]["pointing_difficult"] = 0
+        for block in ("pointing", "center_pointing"):
+            scores[model].get(block, {}).pop("difficult", None)
+    (filled,) = (each for each in fill(scores) if each.table.id == "spn-2")
+    row = next(row for row in measured_grid(filled).rows if row[0] == "SPN")
+    assert row[2] == "no such images" and row[1][0].isdigit()

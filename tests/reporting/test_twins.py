@@ -74,3 +74,17 @@ def test_a_missing_difference_is_named_with_the_remedy(scores, differences):
     del differences["spg"]["gt_known_error"]
     with pytest.raises(InputError, match=r"spg: no `gt_known_error`; run .*evaluate\*"):
         compare_twins(scores, differences)
+
+
+def test_without_boxes_twins_are_compared_by_their_classes_alone(scores, differences):
+    for own in (*scores.values(), *differences.values()):
+        for key in ("pointing", "pointing_with_prediction_map", "cor_loc", "mean_box_error"):
+            own.pop(key, None)
+        for key in ("gt_known_error", "top1_localization_error"):
+            own.pop(key, None)
+    for own in scores.values():
+        own["n"] |= {"test_boxed": 0, "pointing_all": 0, "pointing_difficult": 0}
+    lines = twins_grid(compare_twins(scores, differences)).rows
+    known = {line[0] for line in lines if line[3] != "no boxes"}
+    assert known == {"Classification mAP ↑", "Top-1 classification error ↓"}
+    assert ("GT-known error ↓", "SPG-plain", "SPG", "no boxes", "0") in {line[:5] for line in lines}

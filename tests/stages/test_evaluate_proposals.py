@@ -88,18 +88,18 @@ def test_object_energy_is_a_mean_over_images_with_its_interval(propose):
     assert first - 1e-9 <= energy["low"] < energy["value"] < energy["high"] == pytest.approx(100)
 
 
-def without_objects(record):
-    none = {"labels": (), "box_labels": np.zeros(0, np.int64), "difficult": np.zeros(0, bool)}
+def without_objects(record, labels=()):
+    none = {"labels": labels, "box_labels": np.zeros(0, np.int64), "difficult": np.zeros(0, bool)}
     return replace(record, boxes_xyxy=np.zeros((0, 4), np.float32), **none)
 
 
-def repack(bare):
+def repack(bare, labels=()):
     """Pack images 0, 1 and 2 as every split; those whose number is in `bare` have no objects."""
 
     def make(numbers):
         for number in numbers:
             record = coloured_box(number, "multi")
-            yield without_objects(record) if number in bare else record
+            yield without_objects(record, labels) if number in bare else record
 
     splits = {name: Split(make, range(3)) for name in SPLITS}
     pack(Dataset("boxes", "multi", COLOURS, splits), Path("data/packed/multi"), "", workers=1)
@@ -118,6 +118,12 @@ def test_a_split_without_any_object_cannot_be_judged(propose):
     with pytest.raises(InputError, match=r"boxes: none of 3 test image\(s\) has a box"):
         propose(lambda record: [0, 0, 48, 40])
     assert not scores_file("edge_boxes").exists()
+
+
+def test_labels_without_boxes_have_no_object_energy(propose):
+    repack(bare=[0, 1, 2], labels=(1,))
+    found = propose(lambda record: [0, 0, 48, 40])
+    assert "object_energy" not in found and found["n"] == {"test": 3, "test_boxed": 0}
 
 
 def test_missing_images_name_their_stage(workspace, listed):

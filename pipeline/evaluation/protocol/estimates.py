@@ -5,7 +5,7 @@ from math import isnan
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics.bootstrap import Bootstrap, Estimate, Weights
@@ -54,18 +54,18 @@ def measure(
     """Return the figures of all measures and the number of images; one pass, in flat memory.
 
     Raises:
-        InputError: there are no images, none of them has a box, or a map is not finite.
+        InputError: there are no images, none of them has a label or a box, or a map is not finite.
     """
-    images, boxes = 0, 0
+    images, known = 0, False
     for prediction, record in pairs:
         answer = Answer(prediction, record, params.align_corners)
         for each in measures:
             each.note(answer)
-        images, boxes = images + 1, boxes + len(record.boxes_xyxy)
-    if not boxes:
+        images, known = images + 1, known or bool(record.labels or len(record.boxes_xyxy))
+    if not known:
         raise InputError(
-            f"nothing to score: {images} image(s) and no box; localization is judged on images "
-            "with annotated boxes: check the lists and annotations of the data set"
+            f"nothing to score: {images} image(s) without a label and without a box; check the "
+            "lists and annotations of the data set"
         )
     statistics = [each.statistic() for each in measures]
 
@@ -92,6 +92,41 @@ def estimate(statistic: Statistic, images: int, params: Params) -> Figures:
     bootstrap = Bootstrap(images, params.evaluate.resamples, params.seed)
     found = bootstrap.estimates(lambda weights: np.array([*_leaves(statistic(weights))]))
     return _nested(statistic(np.ones(images)), iter(found))
+
+
+def of_some(chosen: NDArray[np.int64], statistic: Statistic) -> Statistic:
+    """Return the figures of some images, by number, as a function of the weights of all.
+
+    NaN where none of them is drawn; no figures at all if there are no such images.
+
+    Args:
+        statistic: of the weights (k,) of these images alone.
+    """
+    if not len(chosen):
+        return lambda weights: {}
+    layout = _undefined(statistic(np.ones(len(chosen))))
+
+    def figures(weights: Weights) -> Figures:
+        own = weights[chosen]
+        return statistic(own) if own.any() else layout
+
+    return figures
+
+
+def _undefined(figures: Figures) -> Figures:
+    """Return the same figures, all of them NaN."""
+    return {
+        name: _undefined(value) if isinstance(value, dict) else float("nan")
+        for name, value in figures.items()
+    }
+
+
+def boxed_count(name: str, images: int, boxed: int) -> dict[str, int]:
+    """Return how many of the `images` have boxes, as "<name>_boxed", where not all have.
+
+    So this count tells reports why a figure is absent, and what is behind the others.
+    """
+    return {f"{name}_boxed": boxed} if boxed < images else {}
 
 
 def by_class(classes: tuple[str, ...], values: ArrayLike) -> Figures:

@@ -19,7 +19,14 @@ from pipeline.evaluation.metrics.pointing import (
 )
 from pipeline.evaluation.protocol.answer import Answer
 from pipeline.evaluation.protocol.difficult import Difficult, difficult_subset
-from pipeline.evaluation.protocol.estimates import Figures, Judged, Statistic, by_class, measure
+from pipeline.evaluation.protocol.estimates import (
+    Figures,
+    Judged,
+    Statistic,
+    boxed_count,
+    by_class,
+    measure,
+)
 from pipeline.evaluation.protocol.object_energy import Control, ObjectEnergy
 from pipeline.evaluation.protocol.pairs import Pairs
 from pipeline.packed.record import Boxes, Record
@@ -110,7 +117,7 @@ class Pointing:
         self._key, self._point, self._difficult = key, point, difficult
         self._classes, self._params = classes, params
         self._pairs: list[Pair] = []
-        self._images = 0
+        self._images = self._boxed = 0
 
     def note(self, answer: Answer) -> None:
         """Note the pairs of an image; a class that it shows only as `difficult` makes none."""
@@ -125,13 +132,17 @@ class Pointing:
             )
             self._pairs.append(Pair(self._images, label, hit, label in difficult))
         self._images += 1
+        self._boxed += not without_boxes(record)
 
     def counts(self) -> dict[str, int]:
-        """Return the number of pairs, of all and of the difficult subset."""
+        """Return the number of pairs, of all and of the difficult subset.
+
+        And that of the images whose labels all have boxes, where it is not that of all.
+        """
         return {
             f"{self._key}_all": len(self._pairs),
             f"{self._key}_difficult": sum(pair.difficult for pair in self._pairs),
-        }
+        } | boxed_count("test", self._images, self._boxed)
 
     def statistic(self) -> Statistic:
         """Return the accuracies, percent."""
@@ -197,10 +208,13 @@ class ScoredPoints(Classification):
         super().__init__(classes)
         self._params = params
         self._hits: list[NDArray[np.bool_]] = []
+        self._pointed: list[NDArray[np.int64]] = []
 
     def note(self, answer: Answer) -> None:
         """Note the class scores of an image and whether the points of all classes hit."""
         self.add(answer.prediction.scores, answer.record)
+        self._pointed.append(self._targets[-1].copy())
+        self._pointed[-1][without_boxes(answer.record)] = -1  # A hit cannot be told.
         tolerance, rule = self._params.prediction_tolerance, self._params.pointing_rule
         hits = (
             is_hit(answer.point(label), boxes_of(answer.record, label), tolerance, rule)
@@ -211,7 +225,7 @@ class ScoredPoints(Classification):
     def statistic(self) -> Statistic:
         """Return both mAPs and each class's APs, percent."""
         classification = super().statistic()
-        scores, targets = self._table(self._scores), self._table(self._targets)
+        scores, targets = self._table(self._scores), self._table(self._pointed)
         hits = self._table(self._hits)
 
         def figures(weights: Weights) -> Figures:
@@ -230,6 +244,11 @@ def targets_of(record: Record, classes: int) -> NDArray[np.int64]:
     targets[record.box_labels] = -1
     targets[list(record.labels)] = 1
     return targets
+
+
+def without_boxes(record: Record) -> list[int]:
+    """Return the labels of an image that it has no box of."""
+    return [label for label in record.labels if label not in record.box_labels]
 
 
 def boxes_of(record: Record, label: int) -> Boxes:
@@ -271,19 +290,22 @@ def cor_loc_figures(
     Of each of `names` each class and the mean over classes, {"mean", "per_class"}, and the number
     of images, {"n": {"trainval"}}.
 
+    A pair whose true boxes are not known does not count.
+
     Args:
         located: records of the training and validation images, each with the boxes that `names`
             are judged by; boxes of other classes than the image's do not matter.
     """
     pairs: dict[str, list[Pair]] = {name: [] for name in names}
-    images = 0
+    images = boxed = 0
     for record, boxes in located:
+        known = [label for label in record.labels if label not in without_boxes(record)]
         for name, own in pairs.items():
             own += [
                 Pair(images, label, is_located(boxes[name][label], boxes_of(record, label)))
-                for label in record.labels
+                for label in known
             ]
-        images += 1
+        images, boxed = images + 1, boxed + (len(known) == len(record.labels))
     judged = {name: columns(own) for name, own in pairs.items()}
 
     def figures(weights: Weights) -> Figures:
@@ -293,4 +315,5 @@ def cor_loc_figures(
             found[name] = {"mean": mean, "per_class": by_class(classes, each)}
         return found
 
-    return Judged(figures, images, {"n": {"trainval": images}})
+    count = {"trainval": images} | boxed_count("trainval", images, boxed)
+    return Judged(figures, images, {"n": count})

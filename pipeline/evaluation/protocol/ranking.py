@@ -10,9 +10,9 @@ from pipeline.errors import InputError
 from pipeline.evaluation.localization.predictions import Prediction
 from pipeline.evaluation.metrics.bootstrap import Weights
 from pipeline.evaluation.metrics.classification import label_ranks
-from pipeline.evaluation.protocol.estimates import Figures, estimate
+from pipeline.evaluation.protocol.estimates import Figures, boxed_count, estimate, of_some
 from pipeline.evaluation.protocol.pairs import StoredPairs
-from pipeline.evaluation.protocol.single_label import BoxErrors, outcomes_of
+from pipeline.evaluation.protocol.single_label import BoxErrors, classification_errors, outcomes_of
 from pipeline.packed.record import Record
 from pipeline.params import Params
 
@@ -40,7 +40,7 @@ def ranked_scores(
     """Return the errors of the boxes under each ranker, percent with intervals, by its name.
 
     Two or more rankers are scored as an `ENSEMBLE` too. Boxes and thresholds do not depend on the
-    ranker, nor does the GT-known error.
+    ranker, nor does the GT-known error. Images without a box count for classification alone.
 
     Args:
         test, tuning: predictions of the network that localizes, with the maps of the images' own
@@ -52,13 +52,25 @@ def ranked_scores(
     classes = test.split.classes
     judged = outcomes_of(test, params.input)
     tuned = judged if tuning is test else outcomes_of(tuning, params.input)
-    boxes = BoxErrors(judged.hits, tuned.hits)
     ranks = ranks_by(rankers, test.split, len(classes))
+    boxes = BoxErrors(judged.hits, tuned.hits) if len(tuned.boxed) else None
+
+    def localization(weights: Weights) -> Figures:
+        return {
+            name: boxes.localization(own[judged.boxed], weights) if boxes else {}
+            for name, own in ranks.items()
+        }
+
+    of_boxes = of_some(judged.boxed, localization)
 
     def figures(weights: Weights) -> Figures:
-        return {name: boxes.errors(own, weights) for name, own in ranks.items()}
+        found = of_boxes(weights)
+        return {
+            name: classification_errors(own, weights) | found.get(name, {})
+            for name, own in ranks.items()
+        }
 
-    count = {"test": len(judged.labels)}
+    count = judged.counts("test") | boxed_count("tuning", len(tuned.labels), len(tuned.boxed))
     found = estimate(figures, len(judged.labels), params)
     return {name: errors | {"n": count} for name, errors in found.items()}
 

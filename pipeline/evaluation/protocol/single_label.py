@@ -31,7 +31,13 @@ from pipeline.evaluation.metrics.box_localization import (
 from pipeline.evaluation.metrics.classification import class_accuracy, top_k_error
 from pipeline.evaluation.metrics.masks import level_histograms, mask_ious, px_ap
 from pipeline.evaluation.protocol.answer import Answer
-from pipeline.evaluation.protocol.estimates import Figures, Judged, by_class
+from pipeline.evaluation.protocol.estimates import (
+    Figures,
+    Judged,
+    boxed_count,
+    by_class,
+    of_some,
+)
 from pipeline.evaluation.protocol.pairs import Pairs
 from pipeline.params import InputParams
 
@@ -43,7 +49,9 @@ def single_label_figures(
 
     Besides them MaxBoxAcc, MaxBoxAccV2 with its parts at IoU 0.3 and 0.7 and, where images have
     masks, PxAP and mask IoU.
-    Thresholds are plain shares of a map's range.
+    Thresholds are plain shares of a map's range. Images without a box count for classification
+    alone. Without any box there are no figures of localization, and without any on the tuning
+    split none that need a threshold.
 
     Args:
         pairs: predictions of the test split, with the maps of the images' own classes, and their
@@ -52,18 +60,28 @@ def single_label_figures(
             own protocol.
 
     Raises:
-        InputError: a split is empty, an image has no box, a map is not finite.
+        InputError: a split is empty, a map is not finite.
     """
     judged = outcomes_of(pairs, params)
     tuned = judged if tuning is pairs else outcomes_of(tuning, params)
     boxes, masks = BoxScores(judged, tuned, classes), MaskScores(judged, tuned)
+    of_boxes = of_some(judged.boxed, boxes.figures)
 
     def figures(weights: Weights) -> Figures:
-        return boxes.figures(weights) | masks.figures(weights)
+        ranked = classification_errors(judged.ranks, weights)
+        return ranked | of_boxes(weights) | masks.figures(weights)
 
-    count = {"test": len(judged.labels), "tuning": len(tuned.labels)}
+    count = judged.counts("test") | tuned.counts("tuning")
     fixed = {**boxes.thresholds(), **masks.thresholds(), "n": count}
     return Judged(figures, len(judged.labels), fixed)
+
+
+def classification_errors(ranks: NDArray[np.int64], weights: Weights) -> Figures:
+    """Return the top-1 and top-5 error, percent; `ranks` (n,) as `Outcomes`, `weights` (n,)."""
+    return {
+        "top1_classification_error": top_k_error(ranks, 1, weights),
+        "top5_classification_error": top_k_error(ranks, 5, weights),
+    }
 
 
 @dataclass(frozen=True)
@@ -73,56 +91,68 @@ class Outcomes:
     Attributes:
         labels: (n,) the images' classes.
         ranks: (n,) how many classes are ranked before them.
-        hits: (n, 256) whether the largest component's box is right, by threshold.
-        best_ious: (n, 256) the best IoU of any component's box, by threshold.
-        mean_hits: (n,) whether the mean-threshold box is right (SPN Sec. 4.3).
+        boxed: (k,) the images that have boxes, by their number.
+        hits: (k, 256) whether the largest component's box is right, by threshold.
+        best_ious: (k, 256) the best IoU of any component's box, by threshold.
+        mean_hits: (k,) whether the mean-threshold box is right (SPN Sec. 4.3).
         masked: (m,) the images that have a mask, by their number.
         histograms: (m, 2, 256) their pixels of each level, on and off the object.
     """
 
     labels: NDArray[np.int64]
     ranks: NDArray[np.int64]
+    boxed: NDArray[np.int64]
     hits: NDArray[np.bool_]
     best_ious: NDArray[np.float64]
     mean_hits: NDArray[np.bool_]
     masked: NDArray[np.int64]
     histograms: NDArray[np.float64]
 
+    def counts(self, name: str) -> dict[str, int]:
+        """Return how many images there are, and how many of them have boxes unless all have."""
+        images = len(self.labels)
+        return {name: images} | boxed_count(name, images, len(self.boxed))
+
 
 def outcomes_of(pairs: Pairs, params: InputParams) -> Outcomes:
     """Return the outcomes of predictions in one pass; InputError as `single_label_figures`."""
-    rows = []
-    masked, histograms = [], []
-    for image, answer in enumerate(answers(pairs, params)):
+    labels, ranks, boxed, masked = ([] for _ in range(4))
+    hits, best_ious, mean_hits, histograms = ([] for _ in range(4))
+    for image, answer in enumerate(every_answer(pairs, params)):
         record, label = answer.record, answer.record.labels[0]
+        labels.append(label)
+        ranks.append(answer.rank)
         response = answer.response(label)
         levels = to_levels(response)
-        rows.append(
-            (
-                label,
-                answer.rank,
-                level_hits(component_boxes(levels), record.boxes_xyxy),
-                best_component_ious(levels, record.boxes_xyxy),
-                is_located(mean_threshold_box(response), record.boxes_xyxy),
-            )
-        )
+        if len(record.boxes_xyxy):
+            boxed.append(image)
+            hits.append(level_hits(component_boxes(levels), record.boxes_xyxy))
+            best_ious.append(best_component_ious(levels, record.boxes_xyxy))
+            mean_hits.append(is_located(mean_threshold_box(response), record.boxes_xyxy))
         if record.mask is not None:
             masked.append(image)
             histograms.append(level_histograms(levels, object_pixels(record.mask)))
-    labels, ranks, hits, best_ious, mean_hits = map(np.array, zip(*rows, strict=True))
-    masks = np.reshape(histograms, (-1, 2, LEVELS))
-    return Outcomes(labels, ranks, hits, best_ious, mean_hits, np.array(masked, np.int64), masks)
+    return Outcomes(
+        labels=np.array(labels, np.int64),
+        ranks=np.array(ranks, np.int64),
+        boxed=np.array(boxed, np.int64),
+        hits=np.reshape(hits, (-1, LEVELS)).astype(bool),
+        best_ious=np.reshape(best_ious, (-1, LEVELS)),
+        mean_hits=np.array(mean_hits, bool),
+        masked=np.array(masked, np.int64),
+        histograms=np.reshape(histograms, (-1, 2, LEVELS)),
+    )
 
 
 def answers(pairs: Pairs, params: InputParams) -> Iterator[Answer]:
-    """Yield what the network says of each image; InputError: one has no box, or there is none."""
+    """Yield what the network says of each image that has a box; InputError: there is no image."""
+    return (a for a in every_answer(pairs, params) if len(a.record.boxes_xyxy))
+
+
+def every_answer(pairs: Pairs, params: InputParams) -> Iterator[Answer]:
+    """Yield what the network says of each image; InputError: there is none."""
     none = True
     for prediction, record in pairs:
-        if not len(record.boxes_xyxy):
-            raise InputError(
-                f"image {record.id}: it has no box, so its localization cannot be judged; annotate "
-                "it or leave it out of the data set's val and test lists"
-            )
         yield Answer(prediction, record, params.align_corners)
         none = False
     if none:
@@ -167,34 +197,35 @@ class BoxErrors:
             "top5_star_localization_error": found["top_5_star"],
         }
 
-    def errors(self, ranks: NDArray[np.int64], weights: Weights) -> Figures:
-        """Return those of `localization`, and of classification."""
-        return self.localization(ranks, weights) | {
-            "top1_classification_error": top_k_error(ranks, 1, weights),
-            "top5_classification_error": top_k_error(ranks, 5, weights),
-        }
 
-
-class BoxScores(BoxErrors):
-    """The errors, and the best figures at any threshold."""
+class BoxScores:
+    """The errors at the chosen thresholds, if there are any, and the best figures at any."""
 
     def __init__(self, judged: Outcomes, tuned: Outcomes, classes: tuple[str, ...]) -> None:
-        super().__init__(judged.hits, tuned.hits)
         self._judged, self._classes = judged, classes
+        self._labels, self._ranks = judged.labels[judged.boxed], judged.ranks[judged.boxed]
+        self._errors = BoxErrors(judged.hits, tuned.hits) if len(tuned.boxed) else None
+
+    def thresholds(self) -> Figures:
+        """Return those of `BoxErrors`; none without a box to choose them by, or to judge."""
+        return self._errors.thresholds() if self._errors and len(self._judged.boxed) else {}
 
     def figures(self, weights: Weights) -> Figures:
-        """Return the figures of boxes, percent; `weights` (n,)."""
-        judged, classes = self._judged, len(self._classes)
-        known = class_accuracy(judged.labels, judged.hits[:, self.first], classes, weights)
-        return {
-            "gt_known_error_per_class": by_class(self._classes, 100 - known),
+        """Return the figures of boxes, percent; `weights` (k,) of the images that have boxes."""
+        judged = self._judged
+        figures: Figures = {
             "mean_box_error": 100 * mean_of_defined(~judged.mean_hits, weights),
             "max_box_acc": max_box_acc(judged.hits, weights),
             "max_box_acc_v2": max_box_acc_v2(judged.best_ious, weights),
             "max_box_acc_30": max_box_acc_any(judged.best_ious, 0.3, weights),
             "max_box_acc_70": max_box_acc_any(judged.best_ious, 0.7, weights),
-            **self.errors(judged.ranks, weights),
         }
+        if self._errors:
+            hits = judged.hits[:, self._errors.first]
+            known = class_accuracy(self._labels, hits, len(self._classes), weights)
+            figures["gt_known_error_per_class"] = by_class(self._classes, 100 - known)
+            figures |= self._errors.localization(self._ranks, weights)
+        return figures
 
 
 class MaskScores:

@@ -120,7 +120,7 @@ def figures_by_source(
         for model, pairs, sources in (("spg", spg, own), ("spg_plain", plain, PLAIN_SOURCES))
         for name, figures in source_figures(*pairs, sources, params).items()
     }
-    if params.spg.localize_from != "attention":
+    if found and params.spg.localize_from != "attention":
         chosen = found[f"spg:{params.spg.localize_from}"]
         label = {"label": "SPG, boxes from its guidance"}
         found[RECOMMENDED] = chosen._replace(fixed=chosen.fixed | label)
@@ -132,7 +132,8 @@ def source_figures(
 ) -> dict[str, Judged]:
     """Return the localization errors of each source's boxes, percent, by its name.
 
-    Predictions are read once for all sources, and of each map 256 hits are kept.
+    Predictions are read once for all sources, and of each map 256 hits are kept. Images without a
+    box do not count, and without any in one of the splits there are no errors.
 
     Args:
         pairs: predictions of the test split and their records.
@@ -140,10 +141,12 @@ def source_figures(
             papers' own protocol.
 
     Raises:
-        InputError: a split is empty, an image has no box, a map is not finite.
+        InputError: a split is empty, a map is not finite.
     """
     judged = _seen(pairs, sources, params.input)
     tuned = judged if tuning is pairs else _seen(tuning, sources, params.input)
+    if not (len(judged.ranks) and len(tuned.ranks)):
+        return {}
     fixed = {
         "n": {"test": len(judged.ranks), "tuning": len(tuned.ranks)},
         "threshold_from": params.evaluate.threshold_from,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.evaluation.protocol.estimates import by_class, estimate, measure
+from pipeline.evaluation.protocol.estimates import by_class, estimate, measure, of_some
 from tests.coloured_boxes import coloured_box
 from tests.parameters import changed
 
@@ -92,10 +92,23 @@ def test_measures_without_a_figure_take_no_place(few):
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_no_images_or_none_with_a_box_are_refused(few, count):
-    bare = replace(coloured_box(0, "single"), boxes_xyxy=np.zeros((0, 4), np.float32))
-    with pytest.raises(InputError, match=rf"{count} image\(s\) and no box; .* check the lists"):
+def test_no_images_or_none_with_a_label_or_a_box_are_refused(few, count):
+    unboxed = replace(coloured_box(0, "single"), boxes_xyxy=np.zeros((0, 4), np.float32))
+    bare = replace(unboxed, labels=())
+    with pytest.raises(InputError, match=rf"{count} image\(s\) without a label .* check the lists"):
         measure([(None, bare)] * count, [Widths()], few.input)
+
+
+def test_some_images_count_by_their_own_weights(few):
+    values = np.array([1.0, 3.0])
+
+    def mean(weights):
+        return {"deep": {"mean": float(weights @ values / weights.sum())}}
+
+    of_two = of_some(np.array([0, 2]), mean)
+    assert of_two(np.array([1.0, 9, 3])) == {"deep": {"mean": 2.5}}
+    assert np.isnan(of_two(np.array([0.0, 9, 0]))["deep"]["mean"])
+    assert of_some(np.zeros(0, np.int64), mean)(np.ones(3)) == {}
 
 
 def test_values_go_by_the_names_of_their_classes():

@@ -225,6 +225,27 @@ def test_images_without_boxes_count_for_classification_alone(scored, located):
     assert found == pytest.approx(100 * (2 / 3 + 2 / 3 + 1 / 2) / 3)
 
 
+def test_labels_without_a_box_are_not_localized(scored, located):
+    scene = record([(0, [0, 0, 30, 30])])
+    more = replace(scene, labels=(0, 1))
+    scores, before = scored([(oracle(scene), more)]), scored([(oracle(scene), scene)])
+    assert scores["n"] == before["n"] | {"test_boxed": 0}
+    for key in ("pointing", "pointing_with_prediction_map"):
+        assert scores[key] == before[key]
+    assert located([(oracle(scene), more)]) == located([(oracle(scene), scene)]) | {
+        "n": {"trainval": 1, "trainval_boxed": 0}
+    }
+
+
+def test_without_boxes_there_are_figures_of_classification_alone(scored):
+    scene = record([(0, [0, 0, 30, 30])])
+    none = {"boxes_xyxy": np.zeros((0, 4), np.float32), "box_labels": np.zeros(0, np.int64)}
+    scores = scored([(oracle(scene), replace(scene, **none, difficult=np.zeros(0, bool)))])
+    assert "classification_map" in scores and "pointing_with_prediction_map" not in scores
+    assert not {"all", "difficult"} & set(scores["pointing"])
+    assert scores["n"] == {"test": 1, "test_boxed": 0, "pointing_all": 0, "pointing_difficult": 0}
+
+
 @pytest.mark.parametrize("pairs", [[], [(oracle(record([])), record([]))]])
 def test_nothing_to_score_is_refused(few, pairs):
     for entry in (multi_label.test_figures, multi_label.pointing_figures):

@@ -300,8 +300,41 @@ def test_an_empty_split_is_refused(scored):
         scored(pairs_of([0]), [])
 
 
-def test_an_image_without_boxes_is_named(scored):
+def unboxed(pair):
+    """The pair without its boxes."""
+    guess, image = pair
+    return guess, replace(image, boxes_xyxy=np.zeros((0, 4), np.float32), box_labels=np.zeros(0))
+
+
+CLASSIFICATION = {"top1_classification_error", "top5_classification_error"}
+
+
+def test_images_without_boxes_count_for_classification_alone(scored):
     pairs = pairs_of([0, 1])
-    bare = replace(record(2), id="bare", boxes_xyxy=np.zeros((0, 4), np.float32))
-    with pytest.raises(InputError, match="image bare: it has no box"):
-        scored([*pairs, (pairs[0][0], bare)])
+    (bare,) = map(unboxed, pairs_of([2], ranked_first=3))
+    both, alone = scored([bare, *pairs]), scored(pairs)
+    assert both["top1_classification_error"] == pytest.approx(100 / 3)
+    assert both["n"] == {"test": 3, "test_boxed": 2, "tuning": 3, "tuning_boxed": 2}
+    same = set(alone) - CLASSIFICATION - {"n"}
+    assert {name: both[name] for name in same} == {name: alone[name] for name in same}
+
+
+def test_without_boxes_there_are_figures_of_classification_alone(scored):
+    scores = scored([unboxed(pair) for pair in pairs_of([0, 1])])
+    assert set(scores) == CLASSIFICATION | {"n"}
+    assert scores["n"] == {"test": 2, "test_boxed": 0, "tuning": 2, "tuning_boxed": 0}
+
+
+def test_without_boxes_to_tune_on_no_figure_needs_a_threshold(scored):
+    pairs = pairs_of([0, 1])
+    scores = scored(pairs, [unboxed(pair) for pair in pairs])
+    best = {"max_box_acc", "max_box_acc_v2", "max_box_acc_30", "max_box_acc_70", "mean_box_error"}
+    assert set(scores) == CLASSIFICATION | best | {"n"}
+    assert scores["n"] == {"test": 2, "tuning": 2, "tuning_boxed": 0}
+
+
+def test_a_resample_without_any_box_has_no_say(params):
+    few = changed(params, evaluate__resamples=30)
+    pairs = [*pairs_of([0]), *(unboxed(pair) for pair in pairs_of([1, 2, 3, 4]))]
+    scores = single_label_figures(pairs, pairs, CLASSES, few.input).scores(few)
+    assert scores["gt_known_error"] == {"value": 0, "low": 0, "high": 0}

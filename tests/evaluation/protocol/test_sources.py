@@ -189,11 +189,18 @@ def test_the_recommended_source_has_a_name_of_its_own(few, source):
     assert recommended == own
 
 
-def test_images_that_cannot_be_judged_are_refused(few):
+def test_images_without_boxes_do_not_count(few):
     bare = record()
     object.__setattr__(bare, "boxes_xyxy", np.zeros((0, 4), np.float32))
-    with pytest.raises(InputError, match="image 0: it has no box"):
-        errors([(prediction(within(HEAD)), bare)], few, sources=PLAIN_SOURCES)
+    pairs, more = [(prediction(within(HEAD)), record())], [(prediction(within(OBJECT)), bare)]
+    assert errors(pairs + more, few, sources=PLAIN_SOURCES) == errors(
+        pairs, few, sources=PLAIN_SOURCES
+    )
+    assert source_figures(more, pairs, PLAIN_SOURCES, few) == {}
+    assert source_figures(pairs, more, PLAIN_SOURCES, few) == {}
+
+
+def test_images_that_cannot_be_judged_are_refused(few):
     with pytest.raises(InputError, match="the split is empty"):
         errors([], few)
     broken = prediction(within(HEAD), b1=np.full((2, 2), np.nan, np.float32), b2=within(OBJECT))
