@@ -1,5 +1,8 @@
 """Boxes: from a map to a box, and between boxes. Half-open [x0, y0, x1, y1) pixels throughout."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
@@ -43,17 +46,31 @@ def component_boxes_at(values: ArrayLike, thresholds: ArrayLike) -> Boxes:
     return _largest_boxes(reached, np.size(thresholds) + 1)[1:]
 
 
-def best_component_ious(levels: NDArray[np.uint8], boxes_xyxy: ArrayLike) -> NDArray[np.float64]:
+Edges = Callable[[NDArray[Any]], NDArray[Any]]
+"""Boxes (..., 4) found in a map -> the same boxes in the convention that they are compared in."""
+
+
+def half_open(boxes_xyxy: NDArray[Any]) -> NDArray[Any]:
+    """Return the boxes as they are: our convention."""
+    return boxes_xyxy
+
+
+def best_component_ious(
+    levels: NDArray[np.uint8], boxes_xyxy: ArrayLike, edges: Edges = half_open
+) -> NDArray[np.float64]:
     """Return the best IoU of any component with any of (n, 4) boxes, for every threshold: (256,).
 
     Entry t takes the tight boxes of all 8-connected components of {levels >= t}, a uint8 (H, W)
     map, large or small: what MaxBoxAccV2 takes of one image (Choe et al., "Evaluation for Weakly
     Supervised Object Localization", TPAMI 2022). Entries above the map's maximum repeat the one
     of the maximum. Boxes outside the map or without area have IoU 0, and so has an image without
-    boxes. Raises InputError as `component_boxes` and `iou_xyxy` do.
+    boxes. `edges` are the convention of the true boxes. Raises InputError as `component_boxes` and
+    `iou_xyxy` do.
     """
     nodes = component_tree(_checked_levels(levels))
-    ious: NDArray[np.float64] = iou_xyxy(boxes_xyxy, nodes[:, : Y1 + 1]).max(axis=0, initial=0)
+    ious: NDArray[np.float64] = iou_xyxy(boxes_xyxy, edges(nodes[:, : Y1 + 1])).max(
+        axis=0, initial=0
+    )
     best: NDArray[np.float64] = ious[strongest_nodes(nodes, ious, LEVELS)]
     return best
 

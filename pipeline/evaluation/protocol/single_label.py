@@ -11,8 +11,10 @@ from PIL import Image
 from pipeline.errors import InputError
 from pipeline.evaluation.localization.boxes import (
     LEVELS,
+    Edges,
     best_component_ious,
     component_boxes,
+    half_open,
     mean_threshold_box,
 )
 from pipeline.evaluation.localization.maps import to_levels
@@ -43,7 +45,11 @@ from pipeline.params import InputParams
 
 
 def single_label_figures(
-    pairs: Pairs, tuning: Pairs, classes: tuple[str, ...], params: InputParams
+    pairs: Pairs,
+    tuning: Pairs,
+    classes: tuple[str, ...],
+    params: InputParams,
+    edges: Edges = half_open,
 ) -> Judged:
     """Return localization and classification errors, percent.
 
@@ -58,12 +64,13 @@ def single_label_figures(
             records.
         tuning: those of the split that chooses the thresholds; `pairs` itself is the papers'
             own protocol.
+        edges: the convention of the records' boxes.
 
     Raises:
         InputError: a split is empty, a map is not finite.
     """
-    judged = outcomes_of(pairs, params)
-    tuned = judged if tuning is pairs else outcomes_of(tuning, params)
+    judged = outcomes_of(pairs, params, edges)
+    tuned = judged if tuning is pairs else outcomes_of(tuning, params, edges)
     boxes, masks = BoxScores(judged, tuned, classes), MaskScores(judged, tuned)
     of_boxes = of_some(judged.boxed, boxes.figures)
 
@@ -114,7 +121,7 @@ class Outcomes:
         return {name: images} | boxed_count(name, images, len(self.boxed))
 
 
-def outcomes_of(pairs: Pairs, params: InputParams) -> Outcomes:
+def outcomes_of(pairs: Pairs, params: InputParams, edges: Edges = half_open) -> Outcomes:
     """Return the outcomes of predictions in one pass; InputError as `single_label_figures`."""
     labels, ranks, boxed, masked = ([] for _ in range(4))
     hits, best_ious, mean_hits, histograms = ([] for _ in range(4))
@@ -126,9 +133,9 @@ def outcomes_of(pairs: Pairs, params: InputParams) -> Outcomes:
         levels = to_levels(response)
         if len(record.boxes_xyxy):
             boxed.append(image)
-            hits.append(level_hits(component_boxes(levels), record.boxes_xyxy))
-            best_ious.append(best_component_ious(levels, record.boxes_xyxy))
-            mean_hits.append(is_located(mean_threshold_box(response), record.boxes_xyxy))
+            hits.append(level_hits(edges(component_boxes(levels)), record.boxes_xyxy))
+            best_ious.append(best_component_ious(levels, record.boxes_xyxy, edges))
+            mean_hits.append(is_located(edges(mean_threshold_box(response)), record.boxes_xyxy))
         if record.mask is not None:
             masked.append(image)
             histograms.append(level_histograms(levels, object_pixels(record.mask)))
