@@ -55,6 +55,8 @@ def read_boxes(path: Path, convention: str) -> dict[str, Annotated]:
         width, height = (_number(row, key, source) for key in SIZES)
         if width < 1 or height < 1:
             raise InputError(f"{source}: an image of {width:g} x {height:g} px; correct its size")
+        if not row["image"]:
+            raise InputError(f"{source}: no name of an image; add it")
         image = images.setdefault(row["image"], Annotated(int(width), int(height)))
         if (image.width, image.height) != (width, height):
             raise InputError(

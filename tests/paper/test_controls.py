@@ -86,6 +86,7 @@ def test_a_list_without_classes_has_no_pointing(written):
         (HEAD + "a,9,9,x,1,1,nan,5\n", "line 2: xmax 'nan' is no number of pixels"),
         (HEAD + "a,9,9,x,1,1,5,5\na,9,9,x,5,1,3,5\n", "line 3: inverted box"),
         (HEAD + "a,0,9,x,1,1,5,5\n", "line 2: an image of 0 x 9 px"),
+        (HEAD + ",9,9,x,1,1,5,5\n", "line 2: no name of an image"),
         (HEAD + "a,9,9,x,0,1,5,5\n", "line 2: the box 0, 1, 5, 5 leaves its image"),
         (HEAD + "a,9,9,x,1,1,5,5\na,8,9,x,1,1,5,5\n", "line 3: image a has 8 x 9 px here"),
     ],
