@@ -10,7 +10,7 @@ LIMIT = 24
 
 HEADLINES = {
     "spn_table1_object_energy": ("spn_multi", "object_energy.model"),
-    "spn_table1_gaussian": ("spn_multi", "object_energy.gaussian"),
+    "spn_table1_gaussian": ("spn_multi", "object_energy.gaussian_20"),
     "cam_table2_pointing_all": ("cam_multi", "pointing.all"),
     "spn_table2_pointing_all": ("spn_multi", "pointing.all"),
     "cam_table3_map": ("cam_multi", "pointing_with_prediction_map"),

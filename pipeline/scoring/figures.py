@@ -40,7 +40,7 @@ NAMES = {
     "px_ap": ("PxAP ↑", "masks"),
     "mask_iou": ("Mask IoU ↑", "masks"),
     "object_energy.model": ("Object Energy ↑", "energy"),
-    "object_energy.gaussian": ("control: centred Gaussian, Object Energy ↑", "energy"),
+    "object_energy.gaussian_20": ("control: centred Gaussian of 0.20, Object Energy ↑", "energy"),
     "object_energy.uniform": ("control: uniform map, Object Energy ↑", "energy"),
 }
 """Key of a score -> its name in the table, and what counts its images."""

@@ -84,7 +84,7 @@ def test_points_of_multi_label_maps(evaluated: Path, quick: Params) -> None:
 def test_energies_of_proposal_maps(evaluated: Path, quick: Params) -> None:
     test = written("spn_multi", "multi", "test", of_proposals)
     found, own = scores_of_maps(test, None, "half-open", quick), scores("spn_multi")
-    for name in ("model", "uniform", "gaussian"):
+    for name in ("model", "uniform", "gaussian_20"):
         assert found["object_energy"][name] == own["object_energy"][name]
 
 

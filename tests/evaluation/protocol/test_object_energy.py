@@ -47,9 +47,16 @@ def test_an_oracle_has_all_energy_and_a_uniform_map_the_share_of_the_boxes():
     assert found["model"] == pytest.approx(100)
     shares = [indicator(record.boxes_xyxy).mean() for record in IMAGES]
     assert found["uniform"] == pytest.approx(100 * np.mean(shares))
-    assert set(found) == {"model", "uniform", "gaussian", "random_features"}
+    assert set(found) == {
+        "model",
+        "uniform",
+        "gaussian_15",
+        "gaussian_20",
+        "gaussian_25",
+        "random_features",
+    }
     assert all(10 < value < 80 for name, value in found.items() if name != "model")
-    assert len(set(found.values())) == 4
+    assert len(set(found.values())) == 6
 
 
 def test_an_image_weighs_as_often_as_it_was_drawn():
@@ -62,7 +69,7 @@ def test_each_image_has_a_random_map_of_its_own():
     answers = [answer(IMAGES[0], np.ones((5, 6), np.float32))] * 2
     first, second = (energies(answers, own)["object_energy"] for own in ([1, 0], [0, 1]))
     assert first["random_features"] != second["random_features"]
-    assert first["gaussian"] == second["gaussian"]
+    assert first["gaussian_20"] == second["gaussian_20"]
 
 
 def test_an_image_without_boxes_has_no_energy():
@@ -82,6 +89,6 @@ def test_controls_are_distributions_that_look_at_no_image():
     for maps in controls.values():
         for values in (next(maps), next(maps)):
             assert values.shape == (8, 10) and values.sum() == pytest.approx(1)
-    gaussian = next(controls["gaussian"])
+    gaussian = next(controls["gaussian_25"])
     assert gaussian[4, 5] > 2 * gaussian[0, 0]
     assert len(np.unique(next(controls["uniform"]))) == 1

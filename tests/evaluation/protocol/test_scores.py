@@ -62,7 +62,13 @@ def test_an_oracle_is_perfect_on_the_multi_label_track(splits, few):
     assert scores["pointing"]["all"] == scores["cor_loc"]["mean"] == 100
     assert scores["classification_map"] == scores["pointing_with_prediction_map"] == 100
     assert scores["object_energy"]["model"] == pytest.approx(100)
-    assert set(scores["object_energy"]) == {"model", "uniform", "gaussian"}
+    assert set(scores["object_energy"]) == {
+        "model",
+        "uniform",
+        "gaussian_15",
+        "gaussian_20",
+        "gaussian_25",
+    }
 
 
 def test_a_network_without_proposals_has_no_object_energy(splits, few):
