@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.evaluation.localization.predictions import read_predictions
+from pipeline.evaluation.protocol.sources import RECOMMENDED, SPG_SOURCES, Source
 from pipeline.files import write_json
 from pipeline.methods import registry
 from pipeline.methods.registry import Model
@@ -49,7 +50,7 @@ def tabulate(params: Params) -> None:
     tables = fill(scores, registry.labels(further))
     twins = compare_twins(scores, read_differences(scores_file("compare")))
     aligned = params.input.align_corners
-    pictures = [multi_picture(aligned), single_picture(scores, aligned), history_picture(models)]
+    pictures = [multi_picture(aligned), single_picture(scores, params), history_picture(models)]
     write_tables(tables, REPORTS / "tables")
     write_twins(twins, REPORTS / "tables")
     write_per_class(scores, REPORTS / "tables/per-class.csv")
@@ -68,7 +69,7 @@ def multi_picture(align_corners: bool) -> Picture:
     return Picture(path, f"SPN and CAM on {split.name}", alt, f"{examples.RULE} {_BOXES}")
 
 
-def single_picture(scores: Scores, align_corners: bool) -> Picture:
+def single_picture(scores: Scores, params: Params) -> Picture:
     """Draw the single-label examples, with each model's own threshold."""
     split = PackedSplit(split_folder("single", "test"))
     plain, spg = (
@@ -76,11 +77,27 @@ def single_picture(scores: Scores, align_corners: bool) -> Picture:
         for model in ("spg_plain", "spg")
     )
     gallery = examples.single_gallery(
-        examples.choose(split), split.classes, plain, spg, align_corners
+        examples.choose(split),
+        split.classes,
+        plain,
+        spg,
+        recommended(scores, params),
+        params.input.align_corners,
     )
     path = draw_examples(FIGURES / "single.webp", gallery.columns, gallery.rows)
     alt = "Test pictures, each with the attention maps of SPG-plain and SPG and SPG's branches."
     return Picture(path, f"SPG and SPG-plain on {split.name}", alt, f"{examples.RULE} {_BOXES}")
+
+
+def recommended(scores: Scores, params: Params) -> tuple[Source, float] | None:
+    """Return the source of SPG's recommended boxes and its threshold.
+
+    None: it is the attention, or there were no boxes to choose a threshold by.
+    """
+    source = params.spg.localize_from
+    if source == "attention" or RECOMMENDED not in scores:
+        return None
+    return SPG_SOURCES[source].source, score(scores, RECOMMENDED, "threshold")
 
 
 def threshold(scores: Scores, model: str) -> float | None:

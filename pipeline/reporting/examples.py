@@ -13,6 +13,8 @@ from pipeline.errors import InputError
 from pipeline.evaluation.localization.boxes import component_boxes, mean_threshold_box
 from pipeline.evaluation.localization.maps import resize_map, to_levels
 from pipeline.evaluation.localization.predictions import Prediction
+from pipeline.evaluation.protocol.answer import Answer
+from pipeline.evaluation.protocol.sources import Source
 from pipeline.packed.record import Record
 from pipeline.reporting.figures import Panel
 
@@ -82,13 +84,15 @@ def single_gallery(
     classes: Sequence[str],
     plain: tuple[Iterable[Prediction], float | None],
     spg: tuple[Iterable[Prediction], float | None],
+    recommended: tuple[Source, float] | None = None,
     align_corners: bool = False,
 ) -> Gallery:
     """Return picture, both attention maps and SPG's branches of each record, after SPG Fig. 4.
 
     `plain` and `spg` are predictions and the threshold chosen for them, 0..1 of the normalised
-    map; without one, for want of boxes to choose it by, no box is predicted. Predicted boxes
-    surround the largest component above it (SPG Sec. 4.1); maps are resized as
+    map; without one, for want of boxes to choose it by, no box is predicted. `recommended` is the
+    source of SPG's recommended boxes, where that is not the attention, and its threshold. Predicted
+    boxes surround the largest component above it (SPG Sec. 4.1); maps are resized as
     `input.align_corners` says.
 
     Raises:
@@ -98,16 +102,24 @@ def single_gallery(
     present = {name for prediction in spgs.values() for name in prediction.guidance}
     branches = [name for name in _BRANCHES if name in present]
     panels = _Panels(align_corners)
+    chosen = [recommended] if recommended else []
     rows = [
         [
             panels.panel(record),
             panels.component_box(record, plains[record.id].map_of(record.labels[0]), plain[1]),
             panels.component_box(record, spgs[record.id].map_of(record.labels[0]), spg[1]),
             *(panels.panel(record, spgs[record.id].guidance[name]) for name in branches),
+            *(
+                panels.component_box(
+                    record, source(Answer(spgs[record.id], record, align_corners)), threshold
+                )
+                for source, threshold in chosen
+            ),
         ]
         for record in records
     ]
-    columns = ("image", "SPG-plain attention", "SPG attention", *map(str.upper, branches))
+    last = ["SPG recommended"] if recommended else []
+    columns = ("image", "SPG-plain attention", "SPG attention", *map(str.upper, branches), *last)
     return Gallery(columns, _labelled(records, classes, rows))
 
 

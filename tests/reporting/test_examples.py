@@ -5,7 +5,11 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import InputError
+from pipeline.evaluation.localization.boxes import component_boxes
+from pipeline.evaluation.localization.maps import resize_map, to_levels
 from pipeline.evaluation.localization.predictions import Prediction
+from pipeline.evaluation.protocol.answer import Answer
+from pipeline.evaluation.protocol.sources import SPG_SOURCES
 from pipeline.packed.record import Record
 from pipeline.reporting.examples import choose, multi_gallery, single_gallery
 
@@ -73,6 +77,17 @@ def test_single_examples_show_the_branches_that_the_network_has():
     gallery = single_gallery([record(0)], CLASSES, (plain, 0.5), (without_c, 0.5))
     assert gallery.columns[3:] == ("B2", "B1")
     assert len(gallery.rows["1: fish"]) == 5
+
+
+def test_recommended_boxes_have_the_last_column():
+    plain, full = [prediction(0)], [prediction(0, ("b1", "b2"))]
+    chosen = SPG_SOURCES["attention+b"].source, 0.5
+    gallery = single_gallery([record(0)], CLASSES, (plain, 0.5), (full, 0.5), chosen)
+    assert gallery.columns[-1] == "SPG recommended"
+    *_, last = gallery.rows["1: fish"]
+    whole = resize_map(chosen[0](Answer(full[0], record(0), False)), 20, 40)
+    expected = component_boxes(to_levels(whole))[round(0.5 * 255)]
+    assert np.array_equal(last.predicted_xyxy, expected[None])
 
 
 def test_a_higher_threshold_gives_a_smaller_box():
