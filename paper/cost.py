@@ -14,8 +14,8 @@ from pipeline.download.archives import DISTRIBUTIONS, Distribution
 from pipeline.download.provide import disk_space, download_size
 from pipeline.evaluation.localization.inference import RANKED
 from pipeline.methods import registry
+from pipeline.methods.bases.spg.network import SelfProducedGuidance
 from pipeline.methods.bases.spn.network import SoftProposalNetwork
-from pipeline.methods.spg.network import SelfProducedGuidance
 from pipeline.models.backbones import Backbone
 from pipeline.models.interface import Localization, Localizer
 from pipeline.models.networks.network import Network

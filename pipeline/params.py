@@ -178,6 +178,7 @@ class ProposalMapParams(Section):
 class SpnParams(ProposalMapParams):
     """Soft Proposal Network."""
 
+    convolution: bool
     channels: Count
     groups: Count
     dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -231,6 +232,7 @@ class SpgParams(MaskThresholds):
     min_foreground: Annotated[int, Field(ge=0)]
     fallback: OpenFraction
     balance_labels: bool
+    detach_branches: bool
     cascade: bool
     share_b: bool
     with_c: bool
@@ -270,6 +272,10 @@ class AdlParams(Section):
 
 class OquabParams(Section):
     """Global max pooling: the head and schedule of the CAM twin, nothing of its own."""
+
+
+class SpgOracleParams(Section):
+    """SPG taught with boxes: the network and schedule of SPG, nothing of its own."""
 
 
 class WsddnParams(Section):
@@ -362,6 +368,7 @@ class Params(Section):
     acol: AcolParams
     adl: AdlParams
     oquab: OquabParams
+    spg_oracle: SpgOracleParams
     spn_corrected: ProposalMapParams
     wsddn: WsddnParams
     edge_boxes: EdgeBoxesParams

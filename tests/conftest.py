@@ -117,9 +117,12 @@ def quick(params: Params) -> Params:
     return changed(
         params,
         backbone__name="test_efficientnet",
+        backbone__frozen_stages=2,
+        backbone__standardise=True,
         input__size=64,
         input__margin=8,
         spg__warmup_epochs=1,
+        spg__localize_from="attention",
         evaluate__batch_size=10,
         evaluate__resamples=20,
         **small,

@@ -251,17 +251,18 @@ def retrained_by(key):
 
 
 METHOD = {"train_method", "evaluate_method"}
+"""Of what params.yaml lists, which is nothing by default: they may read all of `spn` and `spg`."""
 
 
 @pytest.mark.parametrize(
     ("key", "stages"),
     [
-        ("spg.delta_h", {"train_spg"}),
-        ("spg.balance_labels", {"train_spg"}),
-        ("spg.localize_from", {"compare"}),
-        ("spg.guidance_channels", {"train_spg", "evaluate_spg"}),
+        ("spg.delta_h", {"train_spg"} | METHOD),
+        ("spg.balance_labels", {"train_spg"} | METHOD),
+        ("spg.localize_from", {"compare"} | METHOD),
+        ("spg.guidance_channels", {"train_spg", "evaluate_spg"} | METHOD),
         ("spn.epsilon", {"train_spn", "evaluate_spn"} | METHOD),
-        ("spn.sharpness", {"train_spn", "evaluate_spn"}),
+        ("spn.sharpness", {"train_spn", "evaluate_spn"} | METHOD),
         ("spn_corrected.sharpness", METHOD),
         (
             "evaluate.ten_crop",

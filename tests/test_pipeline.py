@@ -147,7 +147,7 @@ def edited(project: Path, path: str) -> set[str]:
 @pytest.mark.parametrize(
     ("path", "stages"),
     [
-        ("pipeline/methods/spg/network.py", {"train_spg", "evaluate_spg"}),
+        ("pipeline/methods/bases/spg/network.py", {"train_spg", "evaluate_spg"}),
         (
             "pipeline/methods/bases/spn/soft_proposal.py",
             {

@@ -43,13 +43,16 @@ METHODS: dict[str, Entry] = {
     "cam": Entry("bases.cam", "CAM", _BOTH),
     "spn": Entry("bases.spn.network", "SPN", _BOTH, twin="cam"),
     "spg_plain": Entry("bases.spg_plain", "SPG-plain", ("single",)),
-    "spg": Entry("spg.objective", "SPG", ("single",), twin="spg_plain"),
+    "spg": Entry("bases.spg.objective", "SPG", ("single",), twin="spg_plain"),
     "has": Entry("has", "HaS", ("single",), "methods", twin="cam"),
     "acol": Entry("acol", "ACoL", ("single",), "methods", twin="spg_plain"),
     "adl": Entry("adl", "ADL", ("single",), "methods", twin="cam"),
     "oquab": Entry("oquab", "Global max pooling", ("multi",), "methods", twin="cam"),
     "spn_corrected": Entry(
         "spn_corrected", "SPN, border-corrected", ("multi",), "methods", twin="cam"
+    ),
+    "spg_oracle": Entry(
+        "spg_oracle", "oracle: SPG, C taught with boxes", ("single",), "methods", twin="spg_plain"
     ),
     "wsddn": Entry("wsddn", "WSDDN", ("multi",), "methods"),
     "rpn": Entry("rpn", "RPN (supervised)", ("multi",), "methods"),

@@ -44,7 +44,12 @@ def test_a_model_is_described(folder: Path, quick: Params) -> None:
     found = read_description(folder)
     assert (found.model, found.track, found.data_set) == ("cam_single", "single", "boxes")
     assert (found.classes, found.seed) == (("red", "lime", "blue"), quick.seed)
-    assert found.parameters["spn"] == {"channels": 16, "groups": 2, "dropout": 0.5}
+    assert found.parameters["spn"] == {
+        "convolution": True,
+        "channels": 16,
+        "groups": 2,
+        "dropout": 0.5,
+    }
     assert found.parameters["backbone"]["name"] == "test_efficientnet"
 
 

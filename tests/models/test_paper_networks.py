@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from pipeline.methods.bases.cam import ClassActivationNetwork
+from pipeline.methods.bases.spg.network import SelfProducedGuidance, SpgPlain
 from pipeline.methods.bases.spn.network import SoftProposalNetwork
-from pipeline.methods.spg.network import SelfProducedGuidance, SpgPlain
 from pipeline.models.backbones import Backbone
 from pipeline.params import load
 from tests.conftest import REPOSITORY

@@ -101,7 +101,7 @@ def test_multi_label_networks_are_scored_on_all_splits(evaluated, model):
 
 
 def test_spn_is_compared_with_controls_that_look_at_no_image(evaluated):
-    controls = {"uniform", "gaussian", "random_features"}
+    controls = {"uniform", "gaussian_15", "gaussian_20", "gaussian_25", "random_features"}
     assert set(scores_of("spn_multi")["object_energy"]) == {"model"} | controls
 
 
@@ -113,7 +113,9 @@ def test_single_label_networks_are_scored_on_val_and_test(evaluated, model):
     scores = scores_of(model)
     assert {"gt_known_error", "top1_localization_error"} <= set(scores)
     assert scores["threshold_from"] == "val"
-    assert set(found[0].guidance) == ({"b1", "b2", "c"} if model == "spg" else set())
+    assert set(found[0].guidance) == (
+        {"b1", "b2", "c"} if model in ("spg", "spg_oracle") else set()
+    )
 
 
 def test_a_detector_is_scored_by_the_published_table(evaluated):

@@ -27,6 +27,7 @@ from tests.parameters import changed
 TRAINED = [name for name, model in registry.MODELS.items() if model.entry.listed != "proposals"]
 TERMS = {
     "spg": ["classification", "b2", "b1", "c"],
+    "spg_oracle": ["classification", "b2", "b1", "c"],
     "acol": ["classification", "complementary"],
     "rpn": ["objectness", "box_regression"],
 }

@@ -13,20 +13,17 @@ class ClassActivationNetwork(nn.Module):
     """Backbone, 3x3 convolution, spatial pooling weighted by M, dropout, linear layer.
 
     Here M is uniform, which is global average pooling (Zhou et al., CVPR 2016); SPN replaces
-    nothing but M.
+    nothing but M. Without `spn.convolution` the backbone's maps are pooled as they are.
     """
 
     def __init__(self, backbone: Backbone, classes: int, params: SpnParams) -> None:
         super().__init__()
         self.backbone = backbone
         inputs = backbone.channels[-1]
-        if inputs % params.groups:
-            raise InputError(
-                f"spn.groups: {params.groups} must divide the backbone's {inputs} channels"
-            )
-        self.convolution = nn.Conv2d(inputs, params.channels, 3, padding=1, groups=params.groups)
+        self.convolution = _convolution(inputs, params) if params.convolution else nn.Identity()
+        self.width = params.channels if params.convolution else inputs
         self.dropout = nn.Dropout(params.dropout)
-        self.classifier = nn.Linear(params.channels, classes)
+        self.classifier = nn.Linear(self.width, classes)
 
     def features(self, images: Tensor) -> Tensor:
         """Return U (B, K, h, w) >= 0 of images (B, 3, S, S) uint8."""
@@ -57,7 +54,15 @@ class ClassActivationNetwork(nn.Module):
         return Localization(self._scores(coupled), responses)
 
 
-KEYS = ("spn.channels", "spn.groups", "spn.dropout")
+def _convolution(inputs: int, params: SpnParams) -> nn.Conv2d:
+    if inputs % params.groups:
+        raise InputError(
+            f"spn.groups: {params.groups} must divide the backbone's {inputs} channels"
+        )
+    return nn.Conv2d(inputs, params.channels, 3, padding=1, groups=params.groups)
+
+
+KEYS = ("spn.convolution", "spn.channels", "spn.groups", "spn.dropout")
 """Keys of params.yaml that decide this network."""
 
 METHOD = Method(

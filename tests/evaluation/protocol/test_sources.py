@@ -169,7 +169,11 @@ def everything(params, **changes):
     maps = dict.fromkeys(("b1", "b2", "c"), within(OBJECT))
     spg = [(prediction(within(HEAD), **maps), record())]
     plain_pairs = [(prediction(within(HEAD)), record())]
-    return figures_by_source((spg, spg), (plain_pairs, plain_pairs), changed(params, **changes))
+    return figures_by_source(
+        (spg, spg),
+        (plain_pairs, plain_pairs),
+        changed(params, **({"spg__localize_from": "attention"} | changes)),
+    )
 
 
 def test_all_sources_of_both_networks_are_there(few):

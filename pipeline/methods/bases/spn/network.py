@@ -40,7 +40,7 @@ class SoftProposalNetwork(ClassActivationNetwork):
         The control for what the module makes of any features: its centre prior.
         """
         generator = torch.Generator().manual_seed(seed)
-        shape = (1, self.convolution.out_channels, height, width)
+        shape = (1, self.width, height, width)
         while True:
             noise = torch.randn(shape, generator=generator).relu()
             yield self.soft_proposal(noise)[0].numpy()

@@ -51,12 +51,18 @@ class SelfProducedGuidance(SpgPlain):
     def _tail(width: int) -> nn.Sequential:
         return nn.Sequential(convolution(width, width), _output(width))
 
-    def guided(self, images: Tensor) -> GuidedMaps:
-        """Return every branch's map for images (B, 3, S, S) uint8."""
+    def guided(self, images: Tensor, detached: bool = False) -> GuidedMaps:
+        """Return every branch's map for images (B, 3, S, S) uint8.
+
+        Where the branches are `detached`, no gradient of theirs reaches what the attention is of.
+        """
         stages = self.backbone(images)
         features = self.a(stages[-1])
+        attention = self.a4(features)
+        if detached:
+            stages, features = [each.detach() for each in stages], features.detach()
         return GuidedMaps(
-            attention=self.a4(features),
+            attention=attention,
             b1=self.tails[0](self.b1(stages[self.stage])).squeeze(1),
             b2=self.tails[-1](self.b2(stages[self.stage + 1])).squeeze(1),
             c=None if self.c is None else self.c(features).squeeze(1),

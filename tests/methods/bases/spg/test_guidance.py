@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from pipeline.methods.spg.guidance import (
+from pipeline.methods.bases.spg.guidance import (
     balanced_cross_entropy,
     foreground_thresholds,
     guidance_masks,

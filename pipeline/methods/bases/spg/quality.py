@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.methods.spg.guidance import BACKGROUND, FOREGROUND
+from pipeline.methods.bases.spg.guidance import BACKGROUND, FOREGROUND
 from pipeline.packed.loading import loader
 from pipeline.packed.pictures import WholeImages, Window
 from pipeline.packed.record import Record
@@ -32,7 +32,7 @@ def mask_quality(masks: Masks, split: PackedSplit, size: int, batch_size: int) -
         chosen = list(islice(records, len(images)))
         classes = torch.tensor([record.labels[0] for record in chosen])
         boxed = torch.tensor([len(record.boxes_xyxy) > 0 for record in chosen])
-        inside = torch.stack([inside_boxes(record, size) for record in chosen])[boxed]
+        inside = torch.stack([inside_boxes(record, Window(), size) for record in chosen])[boxed]
         for name, own in masks(images, classes).items():
             right[name] = right.get(name, 0) + _agreement(own.cpu()[boxed], inside)
     return {
@@ -45,9 +45,9 @@ def mask_quality(masks: Masks, split: PackedSplit, size: int, batch_size: int) -
     }
 
 
-def inside_boxes(record: Record, size: int) -> Tensor:
-    """Mark the pixels of the whole image, warped to size x size, whose centre lies in a box."""
-    boxes = Window().boxes(record.boxes_xyxy, record.width, record.height)
+def inside_boxes(record: Record, window: Window, size: int) -> Tensor:
+    """Mark the pixels of the window, warped to size x size, whose centre lies in a box."""
+    boxes = window.boxes(record.boxes_xyxy, record.width, record.height)
     centres = (torch.arange(size) + 0.5) / size
     x, y = (
         (boxes[:, axis, None] <= centres) & (centres < boxes[:, axis + 2, None]) for axis in (0, 1)

@@ -1,14 +1,14 @@
 import pytest
 import torch
 
-from pipeline.methods.spg import objective as objectives
-from pipeline.methods.spg.guidance import (
+from pipeline.methods.bases.spg import objective as objectives
+from pipeline.methods.bases.spg.guidance import (
     balanced_cross_entropy,
     guidance_masks,
     masked_cross_entropy,
 )
-from pipeline.methods.spg.network import GuidedMaps, SelfProducedGuidance
-from pipeline.methods.spg.objective import SelfProducedGuidanceObjective
+from pipeline.methods.bases.spg.network import GuidedMaps, SelfProducedGuidance
+from pipeline.methods.bases.spg.objective import SelfProducedGuidanceObjective
 from pipeline.models.backbones import Backbone
 from pipeline.models.maps import normalise_maps
 from tests.parameters import changed
@@ -22,7 +22,11 @@ def objective(quick):
     """Build the objective with other parameters of spg."""
 
     def make(align_corners=False, **values):
-        plain = {"delta_h": 0.7, "delta_l": 0.1, "min_foreground": 0, "warmup_epochs": 2} | values
+        plain = (
+            {"delta_h": 0.7, "delta_l": 0.1, "min_foreground": 0, "warmup_epochs": 2}
+            | {"balance_labels": False}
+            | values
+        )
         named = {f"spg__{key}": value for key, value in plain.items()}
         chosen = changed(quick, input__align_corners=align_corners, **named)
         torch.manual_seed(0)
@@ -186,3 +190,14 @@ def test_every_map_of_the_guidance_is_resized_as_told(objective, maps, align_cor
     found = trained.guidance(maps, TARGETS, SIZE)
     for branch, (logits, masks) in expected.items():
         torch.testing.assert_close(found[branch], masked_cross_entropy(logits, masks))
+
+
+def test_detached_branches_leave_the_attention_to_classification(objective):
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    gradients = []
+    for detached in (False, True):
+        trained = objective(detach_branches=detached, warmup_epochs=0, delta_l=0.3)
+        terms = trained.eval()(images, TARGETS, 0)
+        (terms["b1"] + terms["b2"] + terms["c"]).backward()
+        gradients.append([p.grad is not None for p in trained.network.a.parameters()])
+    assert gradients == [[True] * 4, [False] * 4]

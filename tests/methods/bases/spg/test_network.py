@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from pipeline.errors import InputError
+from pipeline.methods.bases.spg.network import SelfProducedGuidance
 from pipeline.methods.bases.spg_plain import SpgPlain
-from pipeline.methods.spg.network import SelfProducedGuidance
 from pipeline.models.backbones import Backbone
 from tests.parameters import changed
 
@@ -98,3 +98,22 @@ def test_a_backbone_needs_a_stage_after_stride_8(quick):
     backbone.strides = [2, 4, 16, 32]
     with pytest.raises(InputError, match=r"needs a stride-8 stage .* \[2, 4, 16, 32\]"):
         SelfProducedGuidance(backbone, CLASSES, coarse.spg)
+
+
+def test_detached_branches_change_nothing_that_the_attention_comes_from(build, images):
+    for detached in (False, True):
+        network = build()
+        maps = network.guided(images, detached)
+        (maps.b1.sum() + maps.b2.sum() + maps.c.sum()).backward()
+        own = [network.b1, network.b2, network.tails, network.c]
+        assert all(p.grad is not None for module in own for p in module.parameters())
+        reached = [
+            p.grad is not None for p in (*network.backbone.parameters(), *network.a.parameters())
+        ]
+        assert any(reached) != detached
+
+
+def test_detached_branches_say_the_same(build, images):
+    usual, detached = (build().eval().guided(images, own) for own in (False, True))
+    assert torch.equal(usual.b1, detached.b1) and torch.equal(usual.c, detached.c)
+    assert torch.equal(usual.attention, detached.attention)

@@ -1,19 +1,19 @@
 """The objective of Self-produced Guidance (SPG Sec. 3.2, Algorithm 1)."""
 
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.methods.spg.guidance import (
+from pipeline.methods.bases.spg.guidance import (
     balanced_cross_entropy,
     guidance_masks,
     masked_cross_entropy,
 )
-from pipeline.methods.spg.network import GuidedMaps, SelfProducedGuidance
-from pipeline.methods.spg.quality import mask_quality
+from pipeline.methods.bases.spg.network import GuidedMaps, SelfProducedGuidance
+from pipeline.methods.bases.spg.quality import mask_quality
 from pipeline.models.interface import Method
 from pipeline.models.losses import classification_loss
 from pipeline.models.maps import normalise_maps
@@ -38,24 +38,31 @@ class SelfProducedGuidanceObjective(nn.Module):
         )
         self.upsample = partial(upsample, align_corners=images.align_corners)
 
-    def forward(self, images: Tensor, targets: Tensor, epoch: int) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, targets: Any, epoch: int) -> dict[str, Tensor]:
         """Return the named loss terms, scalars to be summed, of a batch in `epoch` (from 0)."""
+        labels = self.labels_of(targets)
         if epoch < self.params.warmup_epochs:
-            return {"classification": classification_loss(self.network(images), targets)}
-        maps = self.network.guided(images)
-        terms = {"classification": classification_loss(maps.attention.mean((2, 3)), targets)}
+            return {"classification": classification_loss(self.network(images), labels)}
+        maps = self.network.guided(images, self.params.detach_branches)
+        terms = {"classification": classification_loss(maps.attention.mean((2, 3)), labels)}
         return terms | self.guidance(maps, targets, images.shape[2])
 
-    def guidance(self, maps: GuidedMaps, targets: Tensor, size: int) -> dict[str, Tensor]:
+    def labels_of(self, targets: Any) -> Tensor:
+        """Return the classes (B,) of what the objective learns from: here all of it."""
+        labels: Tensor = targets
+        return labels
+
+    def guidance(self, maps: GuidedMaps, targets: Any, size: int) -> dict[str, Tensor]:
         """Return the losses of the branches, with all maps at `size` x `size`."""
         branches = {"b2": maps.b2, "b1": maps.b1, "c": maps.c}
         logits = {name: self.upsample(m, size) for name, m in branches.items() if m is not None}
         masks = self.taught(maps, targets, size)
         return {name: self.cross_entropy(own, masks[name]) for name, own in logits.items()}
 
-    def taught(self, maps: GuidedMaps, targets: Tensor, size: int) -> dict[str, Tensor]:
+    def taught(self, maps: GuidedMaps, targets: Any, size: int) -> dict[str, Tensor]:
         """Return the masks (B, size, size) that teach each branch (SPG Algorithm 1)."""
-        chosen = maps.attention[torch.arange(len(targets)), targets].detach()
+        labels = self.labels_of(targets)
+        chosen = maps.attention[torch.arange(len(labels)), labels].detach()
         p1, p2 = (torch.sigmoid(self.upsample(b.detach(), size)) for b in (maps.b1, maps.b2))
         seeds = self.masks(normalise_maps(self.upsample(chosen, size)), self.params)
         b1 = self.masks(p2, self.params.b1) if self.params.cascade else seeds
@@ -91,6 +98,15 @@ def _watched(
     return mask_quality(masks, split, params.input.size, params.spg.train.batch_size)
 
 
+KEYS = (
+    "spg.channels",
+    "spg.guidance_channels",
+    "spg.share_b",
+    "spg.with_c",
+    "spg.c_convolutions",
+)
+"""Keys of params.yaml that decide SPG's network."""
+
 METHOD = Method(
     network=lambda backbone, classes, params: SelfProducedGuidance(backbone, classes, params.spg),
     objective=lambda network, params: SelfProducedGuidanceObjective(
@@ -98,13 +114,7 @@ METHOD = Method(
     ),
     schedule=lambda params, track: params.spg.train,
     sections=("spg",),
-    keys=(
-        "spg.channels",
-        "spg.guidance_channels",
-        "spg.share_b",
-        "spg.with_c",
-        "spg.c_convolutions",
-    ),
+    keys=KEYS,
     watch=lambda objective, split, params: _watched(
         cast(SelfProducedGuidanceObjective, objective), split, params
     ),

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from pipeline.datasets.packing import pack
-from pipeline.methods.spg.quality import inside_boxes, mask_quality
+from pipeline.methods.bases.spg.quality import inside_boxes, mask_quality
+from pipeline.packed.pictures import Window
 from pipeline.packed.record import Dataset, Split
 from pipeline.packed.store import PackedSplit
 from tests.coloured_boxes import COLOURS, coloured_box
@@ -29,7 +30,7 @@ def taught(split, foreground, background):
         for mask, label in zip(found, classes, strict=True):
             record = next(left)
             assert label == record.labels[0]
-            box = inside_boxes(record, SIZE)
+            box = inside_boxes(record, Window(), SIZE)
             mask[foreground(box)], mask[background(box)] = 1, 0
         return {"b2": found}
 
@@ -51,7 +52,7 @@ def test_masks_that_are_the_boxes_are_right_everywhere(split):
 
 def test_foreground_everywhere_is_right_for_the_share_of_the_boxes(split):
     found = mask_quality(taught(split, everywhere, nowhere), split, SIZE, 2)
-    share = np.mean([inside_boxes(record, SIZE).float().mean() for record in split])
+    share = np.mean([inside_boxes(record, Window(), SIZE).float().mean() for record in split])
     assert found == {"b2_foreground_inside": pytest.approx(100 * share)}
 
 
@@ -67,7 +68,7 @@ def test_a_mask_without_labels_says_nothing(split):
 def test_boxes_are_warped_with_the_image(split):
     record = split[0]
     x0, y0, x1, y1 = record.boxes_xyxy[0]
-    rows, columns = np.nonzero(inside_boxes(record, SIZE).numpy())
+    rows, columns = np.nonzero(inside_boxes(record, Window(), SIZE).numpy())
     found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     scale = [SIZE / record.width, SIZE / record.height] * 2
     np.testing.assert_allclose(found, np.array([x0, y0, x1, y1]) * scale, atol=0.5)
