@@ -39,7 +39,7 @@ class Experiment:
 
         It sets every value of the setting, so that it does the same whatever params.yaml holds.
         """
-        changes = (f"{key}={_written(value)}" for key, (value, _) in self.values.items())
+        changes = (f"{key}={written(value)}" for key, (value, _) in self.values.items())
         flagged = [word for change in changes for word in ("-S", change)]
         targets = [target(name) for name in (*self.models, *self.further)]
         return ["dvc", "exp", "run", "--name", self.name, *flagged, *targets]
@@ -142,8 +142,8 @@ def _section(content: dict[str, Any], path: list[str]) -> dict[str, Any]:
     return block if isinstance(block, dict) else {}
 
 
-def _written(value: Value) -> str:
-    """`value` as DVC reads it."""
+def written(value: Value) -> str:
+    """Return `value` as DVC reads it on its command line."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value).replace(" ", "")

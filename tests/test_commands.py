@@ -42,6 +42,7 @@ from pipeline.models import pretrained
 from pipeline.models.backbones import Backbone, network_for
 from pipeline.models.classifiers import check
 from pipeline.params import Params, load
+from studies.study import read_study
 from tests.conftest import REPOSITORY
 
 PAGES = [
@@ -168,10 +169,12 @@ def dvc(words: list[str], folder: Path) -> None:
 
 
 def python(words: list[str], folder: Path) -> None:
-    """Let a module read its arguments, and no more; follow those that are settings and stages."""
+    """Let a module read its arguments, and no more; of a study its file too."""
     flag, name, *arguments = words
     assert flag == "-m"
     module = import_module(name)
+    if hasattr(module, "__path__"):
+        module = import_module(f"{name}.__main__")
     read: list[argparse.Namespace] = []
     parse = argparse.ArgumentParser.parse_args
 
@@ -184,8 +187,8 @@ def python(words: list[str], folder: Path) -> None:
         patch.setattr(argparse.ArgumentParser, "parse_args", stop)
         module.main()
     (given,) = read
-    if "set" in given:
-        follow(given.set, given.targets, folder)
+    if "study" in given:
+        read_study(REPOSITORY / given.study)
 
 
 def follow(settings: list[str], targets: list[str], folder: Path, queue: bool = False) -> None:

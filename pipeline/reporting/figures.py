@@ -54,7 +54,7 @@ def draw_examples(path: Path, columns: Sequence[str], rows: Mapping[str, Sequenc
             _draw_panel(axes, panel)
     for axes, title in zip(grid[0], columns, strict=True):
         axes.set_title(title, fontsize=9)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def draw_history(path: Path, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Path:
@@ -76,7 +76,7 @@ def draw_history(path: Path, curves: Mapping[str, tuple[Sequence[float], Sequenc
         axes.set_ylim(bottom=0)
         axes.tick_params(labelsize=7)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def read_history(path: Path) -> tuple[list[float], list[float]]:
@@ -111,7 +111,8 @@ def _draw_boxes(axes: Axes, boxes_xyxy: NDArray[np.float32], colour: str, line: 
         )
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path) -> Path:
+    """Write the WebP `path` and return it."""
     with atomic_path(path) as temporary:
         FigureCanvasAgg(figure).print_figure(
             temporary, format="webp", dpi=_DPI, pil_kwargs={"quality": _QUALITY, "method": 6}
