@@ -65,6 +65,17 @@ def test_every_figure_of_the_results_page_is_that_of_the_committed_run() -> None
             assert found == [shown], (folder, table, method)
 
 
+def test_every_figure_of_the_findings_is_that_of_a_study() -> None:
+    folder = REPOSITORY / "reports/studies"
+    lines = [row for page in folder.glob("*.md") for row in rows(page.read_text())]
+    means = {cell.split(" ")[0] for _, *cells in lines for cell in cells}
+    shown = rows((REPOSITORY / "docs/findings.md").read_text())
+    assert len(shown) > 20
+    for name, *cells in shown:
+        known = any(own == name and set(cells) <= set(rest) for own, *rest in lines)
+        assert known or (len(cells) == 1 and cells[0] in means), name
+
+
 def test_every_path_of_the_annotated_tree_exists() -> None:
     text = (REPOSITORY / "README.md").read_text()
     tree = text.split("## How it is built")[1].split("## Limits")[0]
