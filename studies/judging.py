@@ -1,6 +1,6 @@
 """What the predictions of a trained row come to, image by image."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -56,7 +56,7 @@ def judged(row: Row, clone: Path, judged_on: str) -> list[Part]:
 
 def _chosen_by(
     pairs: Mapping[str, StoredPairs], classes: tuple[str, ...], params: Params
-) -> list[Judged]:
+) -> Sequence[Judged]:
     """Return what can be told of multi-label images whose own classes alone have maps."""
     images = pairs["test"]
     energy, count = measure(images, [ObjectEnergy(params.seed)], params.input)
