@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import MultiStepLR
 from tqdm import tqdm
 
 from pipeline.errors import InputError
-from pipeline.models.device import limit_threads
+from pipeline.models.device import prepare_cpu
 from pipeline.packed.pictures import Annotate
 from pipeline.packed.store import PackedSplit
 from pipeline.params import InputParams, TrainParams
@@ -60,7 +60,7 @@ def train(
         NonFiniteLoss: names the epoch, the step and the last good checkpoint.
     """
     set_seed(seed)
-    limit_threads()
+    prepare_cpu()
     # SPG's branches take no part in the warm-up.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(kwargs_handlers=[unused])
