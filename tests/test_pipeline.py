@@ -158,7 +158,7 @@ def edited(project: Path, path: str) -> set[str]:
         ),
         ("pipeline/methods/has.py", set()),
         ("pipeline/params.py", set()),
-        ("pipeline/reporting/html.py", {"tabulate"}),
+        ("pipeline/reporting/page/page.html.j2", {"tabulate"}),
     ],
 )
 def test_a_remark_reruns_what_the_file_decides(project: Path, path: str, stages: set[str]) -> None:

@@ -64,7 +64,7 @@ def multi_gallery(
     Raises:
         InputError: a record has no test prediction.
     """
-    cams, spns = _predictions_of(records, cam), _predictions_of(records, spn)
+    cams, spns = predictions_of(records, cam), predictions_of(records, spn)
     panels = _Panels(align_corners)
     rows = [
         [
@@ -98,7 +98,7 @@ def single_gallery(
     Raises:
         InputError: a record has no test prediction.
     """
-    plains, spgs = _predictions_of(records, plain[0]), _predictions_of(records, spg[0])
+    plains, spgs = predictions_of(records, plain[0]), predictions_of(records, spg[0])
     present = {name for prediction in spgs.values() for name in prediction.guidance}
     branches = [name for name in _BRANCHES if name in present]
     panels = _Panels(align_corners)
@@ -165,10 +165,10 @@ class _Panels:
         )
 
 
-def _predictions_of(
+def predictions_of(
     records: Iterable[Record], predictions: Iterable[Prediction]
 ) -> Mapping[str, Prediction]:
-    """The test predictions by the id of the records, all of which must be there."""
+    """Return the test predictions by the id of the records, all of which must be there."""
     wanted = {record.id for record in records}
     found = {p.id: p for p in predictions if p.split == "test" and p.id in wanted}
     if missing := wanted - found.keys():

@@ -1,4 +1,4 @@
-"""Pictures of the report: example maps and loss curves, as WebP files of stable bytes."""
+"""Pictures of the report: example maps, as WebP files of stable bytes; and loss curves read."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -54,28 +54,6 @@ def draw_examples(path: Path, columns: Sequence[str], rows: Mapping[str, Sequenc
             _draw_panel(axes, panel)
     for axes, title in zip(grid[0], columns, strict=True):
         axes.set_title(title, fontsize=9)
-    return save(figure, path)
-
-
-def draw_history(path: Path, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Path:
-    """Draw the mean training loss of each epoch, a panel per model, to the WebP `path`.
-
-    `curves` maps a model's name to its epochs and losses, of the same length. Returns `path`.
-    """
-    columns = 3
-    lines = -(-len(curves) // columns)
-    figure = Figure(figsize=(3 * columns, 2.2 * lines), layout="constrained")
-    every = list(figure.subplots(lines, columns, squeeze=False).flat)
-    for axes in every[len(curves) :]:
-        axes.set_axis_off()
-    for axes, (name, (epochs, losses)) in zip(every, curves.items(), strict=False):
-        axes.plot(epochs, losses, marker="o", markersize=3, color="#1f5fa8")
-        axes.set_title(name, fontsize=9)
-        axes.set_xlabel("epoch", fontsize=8)
-        axes.set_ylabel("loss", fontsize=8)
-        axes.set_ylim(bottom=0)
-        axes.tick_params(labelsize=7)
-        axes.xaxis.get_major_locator().set_params(integer=True)
     return save(figure, path)
 
 

@@ -45,10 +45,12 @@ class Cell:
 
     `paper` is the paper's figure at the same row and column, `delta` is value - paper and exists
     only on the paper's data set. `beside` has the paper's rows of this method, on any network.
-    `metric` is the column without the network's name.
+    `metric` is the column without the network's name; `key` is where the scores of `model` have it.
     """
 
     table: str
+    model: str
+    key: str
     row: str
     column: str
     metric: str
@@ -301,6 +303,8 @@ def _cell(
     same_data = paper is not None and paper.dataset == dataset
     return Cell(
         table=table.id,
+        model=model,
+        key=key,
         row=wanted.row.format(**names),
         column=wanted.column.format(**names),
         metric=wanted.column.format(**{**names, "network": ""}).strip(),

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import InputError
-from pipeline.reporting.figures import Panel, draw_examples, draw_history, read_history
+from pipeline.reporting.figures import Panel, draw_examples, read_history
 
 
 def panel(heat=None):
@@ -29,12 +29,6 @@ def test_true_boxes_are_drawn_where_they_lie(tmp_path):
     left, right = np.flatnonzero(grey.any(0))[[0, -1]]
     centre = np.flatnonzero(blue.any(0)).mean()
     assert (centre - left) / (right - left) == pytest.approx(60 / 120, abs=0.02)
-
-
-def test_history_draws_any_number_of_models(tmp_path):
-    curves = {name: ([1, 2], [0.7, 0.4]) for name in "abcd"}
-    with Image.open(draw_history(tmp_path / "history.webp", curves)) as picture:
-        assert picture.width > picture.height
 
 
 def test_history_is_read_from_csv_whatever_other_columns_it_has(tmp_path):

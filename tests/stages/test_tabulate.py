@@ -13,7 +13,7 @@ from pipeline.datasets.packing import pack
 from pipeline.errors import InputError
 from pipeline.evaluation.localization.predictions import Prediction, write_predictions
 from pipeline.methods.registry import models
-from pipeline.packed.record import Dataset, Record, Split
+from pipeline.packed.record import SPLITS, Dataset, Record, Split
 from pipeline.reporting.catalogue import TABLES
 from pipeline.reporting.metrics_json import HEADLINES
 from pipeline.reporting.readme import END, START
@@ -59,7 +59,10 @@ def data(tmp_path, monkeypatch, params):
     monkeypatch.chdir(tmp_path)
     for track in ("multi", "single"):
         dataset = Dataset(
-            track, track, ("bird", "fish"), {"test": Split(partial(map, record), IDS)}
+            track,
+            track,
+            ("bird", "fish"),
+            {name: Split(partial(map, record), IDS) for name in SPLITS},
         )
         pack(dataset, split_folder(track, "test").parent, origin="", workers=1)
     for name, model in SALIENCY.items():
@@ -90,7 +93,7 @@ def test_reports_are_complete_and_byte_identical_twice(params):
     tabulate(params)
     assert reports() == first
     tables = {f"tables/{table.id}.{end}" for table in TABLES for end in ("csv", "md")}
-    figures = {f"figures/{name}.webp" for name in ("multi", "single", "history")}
+    figures = {f"figures/{name}.webp" for name in ("multi", "single")}
     others = {"metrics.json", "index.html", PER_CLASS, "tables/twins.csv", "tables/twins.md"}
     assert set(first) == others | tables | figures
 
