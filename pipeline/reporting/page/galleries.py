@@ -34,8 +34,8 @@ def multi_gallery(split: PackedSplit, predictions: Predictions, params: Params) 
     view = partial(pointing_view, params=params)
     methods = [_method(name, predictions, view) for name in ("cam_multi", "spn_multi")]
     title = f"Several objects: {split.name}"
-    criterion = pointing_criterion(params.evaluate)
-    return gallery("several", title, criterion, split, methods, params)
+    criterion, spn = pointing_criterion(params.evaluate), MODELS["spn_multi"].entry.label
+    return gallery("several", title, criterion, split, methods, spn, params)
 
 
 def single_gallery(
@@ -65,7 +65,8 @@ def single_gallery(
         view = partial(source_view, threshold=limit, source=source)
         methods.append(_method("spg", predictions, view)._replace(label=label))
     title = f"One object: {split.name}"
-    return gallery("one", title, box_criterion(params.evaluate), split, methods, params)
+    criterion, spg = box_criterion(params.evaluate), MODELS["spg"].entry.label
+    return gallery("one", title, criterion, split, methods, spg, params)
 
 
 def _method(name: str, predictions: Predictions, view: Look) -> Method:

@@ -128,12 +128,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Items that share methods and what counts as a hit."""
+    """Items that share methods and what counts as a hit.
+
+    `shown` is the label of the method that is seen first.
+    """
 
     id: str
     title: str
     criterion: str
     methods: tuple[Method, ...]
+    shown: str
     pictures: tuple[Picture, ...]
     items: tuple[Item, ...]
 
@@ -161,6 +165,7 @@ def gallery(
     criterion: str,
     split: PackedSplit,
     methods: Sequence[Method],
+    shown: str,
     params: Params,
 ) -> Gallery:
     """Return the gallery of a test split; pictures are chosen by `RULE`.
@@ -189,7 +194,7 @@ def gallery(
         for record in records.values()
     )
     items = tuple(item(*each) for each in drawn)
-    return Gallery(id, title, criterion, tuple(methods), pictures, items)
+    return Gallery(id, title, criterion, tuple(methods), shown, pictures, items)
 
 
 def pointing_criterion(params: EvaluateParams) -> str:

@@ -186,3 +186,5 @@ def test_print_leaves_out_what_is_for_clicking_and_unfolds_the_rest(visit):
     expect(page.locator("#spg-1 table.published")).to_be_hidden()
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     expect(page.locator("#spg-1 table.published")).to_be_visible()
+    page.set_viewport_size({"width": 1032, "height": 700})  # A4 on its side, without margins
+    assert page.evaluate("document.documentElement.scrollWidth") == 1032
