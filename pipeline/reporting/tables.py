@@ -150,11 +150,7 @@ def measured_grid(filled: FilledTable) -> Grid:
     A figure carries its 95 % interval in square brackets and, on the paper's data set, its
     difference to the paper in round ones.
     """
-    metrics = tuple(dict.fromkeys(cell.metric for cell in filled.measured))
-    lines: dict[tuple[str, str, str, str], dict[str, Cell]] = {}
-    for cell in filled.measured:
-        line = (cell.row, str(cell.seed), cell.dataset, cell.network)
-        lines.setdefault(line, {})[cell.metric] = cell
+    metrics, lines = measured_lines(filled)
     return Grid(
         ("method", *metrics, "n", "seed", "data set", "network"),
         tuple(
@@ -162,6 +158,18 @@ def measured_grid(filled: FilledTable) -> Grid:
             for (row, *origin), cells in lines.items()
         ),
     )
+
+
+def measured_lines(
+    filled: FilledTable,
+) -> tuple[tuple[str, ...], dict[tuple[str, str, str, str], dict[str, Cell]]]:
+    """Return the metrics, and the cells by metric of each (row, seed, data set, network)."""
+    metrics = tuple(dict.fromkeys(cell.metric for cell in filled.measured))
+    lines: dict[tuple[str, str, str, str], dict[str, Cell]] = {}
+    for cell in filled.measured:
+        line = (cell.row, str(cell.seed), cell.dataset, cell.network)
+        lines.setdefault(line, {})[cell.metric] = cell
+    return metrics, lines
 
 
 def published_grid(filled: FilledTable) -> Grid:

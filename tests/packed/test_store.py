@@ -165,3 +165,11 @@ def test_a_damaged_shard_is_told_when_it_is_read(folder: Path) -> None:
     assert packed[70].id == "image 70"
     with pytest.raises(InputError, match=r"2\.arrow: damaged, or no shard.*dvc repro preprocess"):
         packed[71]
+
+
+def test_columns_are_fields_of_the_records_in_their_order(packed):
+    split = PackedSplit(packed / "multi/train")
+    rows = list(split.columns("labels", "difficult"))
+    assert [tuple(row["labels"]) for row in rows] == [record.labels for record in split]
+    assert [row["difficult"] for row in rows] == [record.difficult.tolist() for record in split]
+    assert {tuple(row) for row in rows} == {("labels", "difficult")}

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.evaluation.protocol.sources import RECOMMENDED
 from pipeline.methods.registry import MODELS
-from pipeline.reporting.tables import Cell, FilledTable, find
+from pipeline.reporting.tables import Cell, FilledTable, find, measured_lines
 from pipeline.reporting.twins import PAPERS, Difference, twin_of
 
 BETTER, WORSE, OPEN = "better", "worse", "open"
@@ -55,11 +55,7 @@ def measured_table(filled: FilledTable, differences: Mapping[str, Any]) -> Measu
 
     `differences`: model -> gains over its twin, as stage compare writes them.
     """
-    metrics = tuple(dict.fromkeys(cell.metric for cell in filled.measured))
-    lines: dict[tuple[str, ...], dict[str, Cell]] = {}
-    for cell in filled.measured:
-        line = (cell.row, str(cell.seed), cell.dataset, cell.network)
-        lines.setdefault(line, {})[cell.metric] = cell
+    metrics, lines = measured_lines(filled)
     origins = [_origin(cells) for cells in lines.values()]
     differing = [name for name in (origins or [{}])[0] if len({o[name] for o in origins}) > 1]
     rows = (
