@@ -167,7 +167,7 @@ def test_a_damaged_shard_is_told_when_it_is_read(folder: Path) -> None:
         packed[71]
 
 
-def test_columns_are_fields_of_the_records_in_their_order(packed):
+def test_columns_are_fields_of_the_records_in_their_order(packed: Path) -> None:
     split = PackedSplit(packed / "multi/train")
     rows = list(split.columns("labels", "difficult"))
     assert [tuple(row["labels"]) for row in rows] == [record.labels for record in split]
