@@ -1,4 +1,4 @@
-"""What SPN keeps of each epoch; that it survives an interruption is in tests/training/test_fit.py."""
+"""What SPN keeps of each epoch; tests/training/test_fit.py has that it outlives an interruption."""
 
 import numpy as np
 import pytest
