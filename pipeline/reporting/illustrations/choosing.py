@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection, Iterable
 from pipeline.evaluation.metrics.pointing import difficult_pairs
 from pipeline.packed.record import Record
 
-RULE = "The first test picture of each class, none twice."
-
 MOST = 8
 """Pictures side by side at most."""
+
+RULE = f"The first test picture of each class, of the first {MOST} classes; none twice."
 
 Classes = Callable[[Record], Collection[int]]
 """The classes of a picture that it may be shown for."""

@@ -106,7 +106,7 @@ def over_epochs(path: Path, epochs: Sequence[float], energies: Sequence[float]) 
         save(figure, path),
         title,
         f"A curve from {energies[0]:.1f} % after the first epoch to {energies[-1]:.1f} %.",
-        "Mean over the first validation pictures that have boxes, 64 at most. Mind the scale: it "
+        "Mean over the first validation pictures that have boxes, 48 at most. Mind the scale: it "
         "does not begin at 0.",
     )
 

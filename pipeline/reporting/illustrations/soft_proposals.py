@@ -115,7 +115,8 @@ def walk(
         "Test pictures, each with the proposal map after some steps of the walk, and at rest.",
         "M of the paper's iteration (SPN Algorithm 1) from the uniform map on, and the closed form "
         "that it comes to rest at. Below: the share of M's mass that still lies elsewhere. "
-        f"{RULE} One scale in a row, from 0 on. Blue: true boxes.",
+        f"The first test picture of each of the first {len(rows)} classes, none twice. "
+        "One scale in a row, from 0 on. Blue: true boxes.",
     )
 
 

@@ -27,7 +27,7 @@ FOLDER = "evolution"
 SHOWN = 3
 """Pictures whose maps are kept: the first of val that have a label."""
 
-JUDGED = 64
+JUDGED = 48
 """Pictures that Object Energy is the mean over: the first of val that have a box. A fixed number,
 so that watching costs the same whatever the size of val."""
 
