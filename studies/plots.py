@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ def draw(path: Path, study: Study, results: pd.DataFrame) -> Path:
     told = [each for each in study.figures if spread.get(each.name, 0) > 0]
     rows = [row.row for row in study.rows]
     lines = -(-len(told) // _COLUMNS)
-    height = 3.2 if study.sweep else 0.7 + 0.22 * len(rows)
+    height = 3.6 if study.sweep else 0.7 + 0.22 * len(rows)
     figure = Figure(figsize=(3.4 * _COLUMNS, height * lines), layout="constrained")
     panels = figure.subplots(lines, _COLUMNS, squeeze=False, sharey=not study.sweep)
     for axes in panels.flat[len(told) :]:
@@ -55,17 +56,22 @@ def _dots(axes: Axes, own: pd.DataFrame, rows: Sequence[str]) -> None:
 def _lines(axes: Axes, own: pd.DataFrame, rows: Sequence[str], sweep: Sweep) -> None:
     """A line for each row that has the figure, a little beside the others, told apart in grey."""
     found = own.set_index("row")
-    shown = [row for row in rows if sweep.name(row, sweep.values[0]) in found.index]
+    names = {row: [sweep.name(row, value) for value in sweep.values] for row in rows}
+    shown = [row for row, own in names.items() if set(own) <= set(found.index)]
     step = 0.01 * (max(sweep.values) - min(sweep.values))
     for place, row in enumerate(shown):
-        line = found.loc[[sweep.name(row, value) for value in sweep.values]]
+        line = found.loc[names[row]]
         x = [value + step * (place - (len(shown) - 1) / 2) for value in sweep.values]
         reach = [line["mean"] - line["low"], line["high"] - line["mean"]]
         kind = place % len(_COLOURS)
-        look = {"color": _COLOURS[kind], "ls": _DASHES[kind], "marker": _MARKS[kind]}
+        look: dict[str, Any] = {
+            "color": _COLOURS[kind],
+            "ls": _DASHES[kind],
+            "marker": _MARKS[kind],
+        }
         axes.errorbar(x, line["mean"], reach, label=row, ms=5, lw=1.5, capsize=2, **look)
     axes.set_xticks(sweep.values)
     axes.set_xlabel(sweep.key, fontsize=8)
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))

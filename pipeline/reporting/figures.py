@@ -154,10 +154,6 @@ def save(figure: Figure, path: Path) -> Path:
     """Write `path`, a .webp, .jpg or .png, and return it."""
     with atomic_path(path) as temporary:
         FigureCanvasAgg(figure).print_figure(
-            temporary,
-            format=path.suffix[1:],
-            dpi=_DPI,
-            pil_kwargs=_FORMATS[path.suffix],
-            **({"metadata": {"Software": None}} if path.suffix == ".png" else {}),
+            temporary, format=path.suffix[1:], dpi=_DPI, pil_kwargs=_FORMATS[path.suffix]
         )
     return path

@@ -25,12 +25,11 @@ def receptive_fields(network: Featured, size: int, stride: int) -> NDArray[np.fl
 
     Args:
         network: in evaluation mode.
-        size: a multiple of `stride`.
     """
     # In float64: there are fast convolutions for float32, which spread a NaN.
     features = deepcopy(network).cpu().double().features
-    cells, width = size // stride, 3 * size
-    strip = torch.zeros(1, 3, 4 * stride, width, dtype=torch.float64)
+    cells, width = features(torch.zeros(1, 3, size, size, dtype=torch.float64)).shape[3], 3 * size
+    strip = torch.zeros(1, 3, size // 2, width, dtype=torch.float64)
     middle = features(strip).shape[3] // 2
 
     def seen(first: int, last: int) -> bool:

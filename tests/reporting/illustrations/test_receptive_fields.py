@@ -46,6 +46,12 @@ def test_a_deeper_network_sees_more_on_both_sides():
     assert deeper[4, 4].tolist() == (plain[4, 4] + [-4, -4, 4, 4]).tolist()
 
 
+def test_without_padding_there_are_fewer_cells_that_begin_at_the_edge():
+    fields = receptive_fields(Net(nn.Conv2d(3, 4, 5, stride=4)).eval(), SIZE, STRIDE)
+    assert fields.shape == (7, 7, 4)
+    assert fields[0, 0].tolist() == [0, 0, 5, 5] and fields[6, 6].tolist() == [24, 24, 29, 29]
+
+
 def test_a_cell_that_a_mean_of_all_reaches_sees_the_whole_picture():
     fields = receptive_fields(strided(Gated()), SIZE, STRIDE)
     assert np.unique(fields.reshape(-1, 4), axis=0).tolist() == [[0, 0, SIZE, SIZE]]
