@@ -13,6 +13,8 @@ PACKED = Path("data/packed")
 BACKBONE = Path("data/weights/backbone.safetensors")
 SCRATCH = Path(".scratch")
 REPORTS = Path("reports")
+ILLUSTRATIONS = REPORTS / "illustrations"
+LISTING = Path("data/illustrations.json")
 
 
 def download_folder(dataset: str) -> Path:

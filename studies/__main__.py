@@ -45,7 +45,7 @@ def run(
     name: str, study: Study, seeds: list[int]
 ) -> tuple[dict[str, list[list[Part]]], pd.DataFrame]:
     """Return the judged parts of each row and seed, and the histories that the study keeps."""
-    found: dict[str, list[list[Part]]] = {row.row: [] for row in study.rows}
+    found: dict[str, list[list[Part]]] = {row.row: [] for row in study.all_rows}
     histories = []
     for seed in seeds:
         for number, (settings, rows) in enumerate(study.experiments().values()):

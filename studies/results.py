@@ -19,7 +19,7 @@ HOW_TO_READ = (
 def table(study: Study, pooled: Mapping[str, Pooled], images: Mapping[str, int]) -> pd.DataFrame:
     """Return a line for each row and figure that it has."""
     return pd.DataFrame(
-        line for row in study.rows for line in _lines(study, row, pooled, images[row.row])
+        line for row in study.all_rows for line in _lines(study, row, pooled, images[row.row])
     )
 
 
@@ -60,7 +60,7 @@ def markdown(study: Study, results: pd.DataFrame) -> str:
     head = ["", *(f"{f.name} {'↑' if f.higher else '↓'}" for f in figures)]
     lines = [head, ["---"] * len(head)]
     cells = {(line["row"], line["figure"]): line for line in results.to_dict("records")}
-    for row in study.rows:
+    for row in study.all_rows:
         own = [cells.get((row.row, figure.name)) for figure in figures]
         lines.append([row.row, *(_mean(cell) for cell in own)])
         if row.twin:

@@ -48,10 +48,22 @@ class FigureColumn(Section):
     higher: bool
 
 
+class Sweep(Section):
+    """A number of params.yaml, and the values of it that all rows are run at."""
+
+    key: str
+    values: Annotated[list[float], Field(min_length=2)]
+
+    def name(self, row: str, value: float) -> str:
+        """Return the name of a row at a value: "SPN, 0.5"."""
+        return f"{row}, {value:g}"
+
+
 class Study(Section):
     """Rows and figures of a study.
 
     Attributes:
+        rows: with a sweep, what is run at each of its values.
         data: what the images are, in the words that figures are reported with.
         settings: of all rows; each row's own come on top.
         judged_on: the split whose images figures are of. "val": for what is chosen by them.
@@ -66,11 +78,30 @@ class Study(Section):
     rows: Annotated[list[Row], Field(min_length=1)]
     figures: Annotated[list[FigureColumn], Field(min_length=1)]
     epochs: dict[str, list[str]] = {}
+    sweep: Sweep | None = None
+
+    @property
+    def all_rows(self) -> list[Row]:
+        """The rows, with a sweep at each of its values."""
+        sweep = self.sweep
+        if sweep is None:
+            return self.rows
+        return [
+            row.model_copy(
+                update={
+                    "row": sweep.name(row.row, value),
+                    "settings": row.settings | {sweep.key: value},
+                    "twin": row.twin and sweep.name(row.twin, value),
+                }
+            )
+            for value in sweep.values
+            for row in self.rows
+        ]
 
     @model_validator(mode="after")
     def _names_are_rows(self) -> Self:
-        names = [row.row for row in self.rows]
-        for name in [*(row.twin for row in self.rows if row.twin), *self.epochs]:
+        names = [row.row for row in self.all_rows]
+        for name in [*(row.twin for row in self.all_rows if row.twin), *self.epochs]:
             if name not in names:
                 raise ValueError(f"{name!r} is none of the rows {', '.join(names)}")
         if len(set(names)) < len(names):
@@ -80,7 +111,7 @@ class Study(Section):
     def experiments(self) -> dict[str, tuple[Settings, list[Row]]]:
         """Return the rows that one training run serves, by its settings, and these."""
         found: dict[str, tuple[Settings, list[Row]]] = {}
-        for row in self.rows:
+        for row in self.all_rows:
             settings = self.settings | row.settings
             found.setdefault(repr(sorted(settings.items())), (settings, []))[1].append(row)
         return found

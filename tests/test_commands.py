@@ -29,6 +29,7 @@ from dvc.commands.experiments.run import CmdExperimentsRun
 from dvc.commands.experiments.show import CmdExperimentsShow
 from dvc.commands.metrics import CmdMetricsDiff
 from dvc.commands.params import CmdParamsDiff
+from dvc.commands.plots import CmdPlotsDiff, CmdPlotsShow
 from dvc.commands.queue.start import CmdQueueStart
 from dvc.commands.repro import CmdRepro
 from dvc.commands.status import CmdDataStatus
@@ -60,8 +61,8 @@ SHELLS = {
     "zsh": ["zsh"],
 }
 READING = (CmdDAG, CmdDataStatus, CmdExperimentsShow, CmdMetricsDiff, CmdParamsDiff)
-PARSED = (CmdCheckout, CmdExperimentsApply, CmdQueueStart)
-"""Commands of DVC that check out data or start processes."""
+PARSED = (CmdCheckout, CmdExperimentsApply, CmdPlotsDiff, CmdPlotsShow, CmdQueueStart)
+"""Commands of DVC that check out data, start processes or write a page."""
 
 
 def blocks(text: str) -> list[list[str]]:

@@ -233,7 +233,7 @@ def read_by(stage, keys):
 
 def test_every_parameter_is_read_by_a_stage_before_the_report():
     keys = set(leaves(PARAMS)) - {"saliency.tracks"}  # the matrix of evaluate_saliency
-    stages = (stage for name, stage in STAGES.items() if name != "tabulate")
+    stages = (stage for name, stage in STAGES.items() if name not in ("illustrate", "tabulate"))
     assert set().union(*(read_by(stage, keys) for stage in stages)) == keys
 
 
@@ -278,7 +278,7 @@ METHOD = {"train_method", "evaluate_method"}
     ],
 )
 def test_a_parameter_reruns_only_the_stages_it_concerns(key, stages):
-    assert retrained_by(key) - {"tabulate"} == stages
+    assert retrained_by(key) - {"illustrate", "tabulate"} == stages
 
 
 def test_every_stage_that_an_error_names_exists():
@@ -289,8 +289,10 @@ def test_every_stage_that_an_error_names_exists():
     assert named <= set(STAGES) | set(INSTANCES)
 
 
-def test_plots_show_histories_of_models_that_are_outs():
+def test_plots_show_histories_of_models_and_pictures_that_are_outs():
     outs = {p for s in STAGES.values() for out in entries(s, "outs") for p in expanded(s, out)}
-    for plot in DVC["plots"]:
+    curves = [plot for plot in DVC["plots"] if isinstance(plot, dict)]
+    for plot in curves:
         (settings,) = plot.values()
         assert {str(Path(path).parent) for path in settings["y"]} <= outs
+    assert {plot for plot in DVC["plots"] if plot not in curves} <= outs

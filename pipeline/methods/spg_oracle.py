@@ -12,10 +12,9 @@ from pipeline.errors import InputError
 from pipeline.methods.bases.spg.guidance import FOREGROUND
 from pipeline.methods.bases.spg.network import GuidedMaps, SelfProducedGuidance
 from pipeline.methods.bases.spg.objective import KEYS, SelfProducedGuidanceObjective
-from pipeline.methods.bases.spg.quality import inside_boxes
 from pipeline.models.backbones import Backbone
 from pipeline.models.interface import Method
-from pipeline.packed.pictures import Annotate, Window, target_of
+from pipeline.packed.pictures import Annotate, Window, inside_boxes, target_of
 from pipeline.packed.record import Record
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params

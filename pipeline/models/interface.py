@@ -24,7 +24,9 @@ def _nothing(folder: Path, splits: Mapping[str, PackedSplit], params: Params) ->
     """Most methods need no more than images and labels."""
 
 
-def _unwatched(objective: nn.Module, split: PackedSplit, params: Params) -> dict[str, float]:
+def _unwatched(
+    objective: nn.Module, split: PackedSplit, folder: Path, params: Params, epoch: int
+) -> dict[str, float]:
     """Most methods have nothing to watch but their losses."""
     return {}
 
@@ -49,8 +51,10 @@ class Method:
         prepare: (folder, splits, parameters) writes into `folder` what the training needs besides
             the packed images.
         targets: (split, that folder, parameters) -> what the objective learns from.
-        watch: (objective, val split, parameters) -> figures by name for the history, after each
-            epoch. The objective is in evaluation mode; nothing of it may change.
+        watch: (objective, val split, that folder, parameters, epoch from 0) -> figures by name
+            for the history, after each epoch. The objective is in evaluation mode; nothing of it
+            may change. What an epoch leaves in the folder it may leave again: one that was cut off
+            is repeated.
     """
 
     network: Callable[[Backbone, int, Params], nn.Module]
@@ -62,7 +66,7 @@ class Method:
     )
     prepare: Callable[[Path, Mapping[str, PackedSplit], Params], None] = _nothing
     targets: Callable[[PackedSplit, Path, Params], Annotate] = _classes
-    watch: Callable[[nn.Module, PackedSplit, Params], dict[str, float]] = _unwatched
+    watch: Callable[[nn.Module, PackedSplit, Path, Params, int], dict[str, float]] = _unwatched
 
     def trained(self, folder: Path, classes: int, params: Params, stage: str) -> nn.Module:
         """Return the network for `classes` with the weights of a model's folder, for evaluation.

@@ -56,6 +56,16 @@ class Window:
         return torch.from_numpy(shares.clip(0, 1).astype(np.float32))
 
 
+def inside_boxes(record: Record, window: Window, size: int) -> Tensor:
+    """Mark the pixels of the window, warped to size x size, whose centre lies in a box."""
+    boxes = window.boxes(record.boxes_xyxy, record.width, record.height)
+    centres = (torch.arange(size) + 0.5) / size
+    x, y = (
+        (boxes[:, axis, None] <= centres) & (centres < boxes[:, axis + 2, None]) for axis in (0, 1)
+    )
+    return (y[:, :, None] & x[:, None, :]).any(0)
+
+
 Annotate = Callable[[int, Record, Window], Any]
 """(index, record, window) -> what an objective learns from: a tensor or a named tuple of tensors,
 of the same shapes for every record of a split."""

@@ -65,7 +65,7 @@ def multi_gallery(
         InputError: a record has no test prediction.
     """
     cams, spns = predictions_of(records, cam), predictions_of(records, spn)
-    panels = _Panels(align_corners)
+    panels = Panels(align_corners)
     rows = [
         [
             panels.panel(record),
@@ -101,7 +101,7 @@ def single_gallery(
     plains, spgs = predictions_of(records, plain[0]), predictions_of(records, spg[0])
     present = {name for prediction in spgs.values() for name in prediction.guidance}
     branches = [name for name in _BRANCHES if name in present]
-    panels = _Panels(align_corners)
+    panels = Panels(align_corners)
     chosen = [recommended] if recommended else []
     rows = [
         [
@@ -131,17 +131,20 @@ def _labelled(
     return dict(zip(names, rows, strict=True))
 
 
-class _Panels:
+class Panels:
     """Panels of records, their maps resized as `input.align_corners` says."""
 
     def __init__(self, align_corners: bool) -> None:
+        self.align_corners = align_corners
         self._resize = partial(resize_map, align_corners=align_corners)
 
-    def mean_box(self, record: Record, response: Map) -> Panel:
+    def mean_box(self, record: Record, response: Map, label: int | None = None) -> Panel:
+        """The record with the response map of a label and its mean-threshold box."""
         box = mean_threshold_box(self._resize(response, record.height, record.width))
-        return self.panel(record, response, box[None])
+        return self.panel(record, response, box[None], label)
 
     def component_box(self, record: Record, attention: Map, threshold: float | None) -> Panel:
+        """The record with its attention map and the box of the largest part above a threshold."""
         if threshold is None:
             return self.panel(record, attention)
         levels = to_levels(self._resize(attention, record.height, record.width))
@@ -152,15 +155,17 @@ class _Panels:
         record: Record,
         heat: Map | None = None,
         predicted_xyxy: NDArray[np.float32] = _NO_BOXES,
+        label: int | None = None,
     ) -> Panel:
-        """The record with a (h, w) map over it and the boxes of its first label."""
+        """The record with a (h, w) map over it and the boxes of a label, by default its first."""
+        shown = record.labels[0] if label is None else label
         image = np.asarray(Image.open(BytesIO(record.image)).convert("RGB"))
         height, width = image.shape[:2]
         return Panel(
             image=image,
             size=(record.width, record.height),
             heat=None if heat is None else self._resize(heat, height, width),
-            true_xyxy=record.boxes_xyxy[record.box_labels == record.labels[0]],
+            true_xyxy=record.boxes_xyxy[record.box_labels == shown],
             predicted_xyxy=predicted_xyxy,
         )
 

@@ -37,8 +37,8 @@ def fit(
     """Train a method from the backbone's first weights; write the folder of the trained model.
 
     It holds the weights, what they are (`pipeline.models.folder`), `history.csv` and what the
-    method's `prepare` writes. An interrupted call, repeated, goes on after the last epoch that it
-    completed.
+    method's `prepare` and `watch` write. An interrupted call, repeated, goes on after the last
+    epoch that it completed.
 
     Args:
         data, backbone: the folder of the track's packed splits and the first weights, to read.
@@ -62,8 +62,8 @@ def fit(
 
     targets = method.targets(images, prepared, params)
 
-    def watch(module: nn.Module) -> dict[str, float]:
-        return method.watch(module, splits["val"], params)
+    def watch(module: nn.Module, epoch: int) -> dict[str, float]:
+        return method.watch(module, splits["val"], prepared, params, epoch)
 
     module, epochs = resume(objective, images, params, schedule, checkpoints, targets, watch)
     if PartialState().is_main_process:

@@ -22,11 +22,11 @@ from pipeline.params import InputParams, TrainParams
 from pipeline.training.batches import training_batches
 from pipeline.training.checkpoints import Checkpoints, History
 
-Watch = Callable[[nn.Module], dict[str, float]]
-"""The objective, in evaluation mode -> figures by name."""
+Watch = Callable[[nn.Module, int], dict[str, float]]
+"""The objective, in evaluation mode, and the epoch from 0 -> figures by name."""
 
 
-def unwatched(objective: nn.Module) -> dict[str, float]:
+def unwatched(objective: nn.Module, epoch: int) -> dict[str, float]:
     """Return no figures."""
     return {}
 
@@ -93,18 +93,18 @@ def train(
             )
             if not all(parameter.isfinite().all() for parameter in objective.parameters()):
                 raise NonFiniteLoss(_report(epoch, len(batches), {}, checkpoints))
-            history.append(losses | watched(accelerator.unwrap_model(objective), watch))
+            history.append(losses | watched(accelerator.unwrap_model(objective), watch, epoch))
             scheduler.step()
             checkpoints.save(accelerator, history, epoch)
     return history
 
 
-def watched(objective: nn.Module, watch: Watch) -> dict[str, float]:
+def watched(objective: nn.Module, watch: Watch, epoch: int) -> dict[str, float]:
     """Return what `watch` sees of the objective; the training goes on as if nobody had looked."""
     objective.eval()
     # A loader draws a seed from the generator that dropout draws from.
     with torch.random.fork_rng(devices=[]):
-        return watch(objective)
+        return watch(objective, epoch)
 
 
 def run_epoch(

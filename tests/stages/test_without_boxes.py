@@ -15,10 +15,20 @@ from pipeline.errors import InputError
 from pipeline.methods import registry
 from pipeline.packed.record import SPLITS, Dataset, Record, Split, Task
 from pipeline.params import Params
+from pipeline.reporting.illustrations.listing import read_listing
 from stages.compare import compare
 from stages.evaluate import evaluate
 from stages.evaluate_saliency import evaluate_saliency
-from stages.paths import PACKED, REPORTS, history_file, model_folder, scores_file
+from stages.illustrate import illustrate
+from stages.paths import (
+    ILLUSTRATIONS,
+    LISTING,
+    PACKED,
+    REPORTS,
+    history_file,
+    model_folder,
+    scores_file,
+)
 from stages.tabulate import tabulate
 from stages.train import train
 from tests.coloured_boxes import COLOURS, coloured_boxes
@@ -86,6 +96,13 @@ def test_without_any_box_the_tables_have_classification_alone(
     assert "no boxes" not in measured("spn-6")
     headlines = json.loads((REPORTS / "metrics.json").read_text())
     assert set(headlines) == {"cam_table6_map", "spn_table6_map"}
+    illustrate(few)
+    figures = read_listing(LISTING, ILLUSTRATIONS)
+    absent = [figure.title.split(":")[0] for figure in figures if figure.path is None]
+    # No training left maps of its epochs here.
+    assert absent == [f"SPN Fig. {number}" for number in ("3", "6a", "6b", "7", "8")]
+    drawn = {figure.path for figure in figures} - {None}
+    assert drawn == set(ILLUSTRATIONS.iterdir())
 
 
 def test_boxes_of_some_pictures_judge_these(workspace: Path, few: Params, leave_network) -> None:

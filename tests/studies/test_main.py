@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import studies.__main__ as study
+import studies.plots
 from pipeline.evaluation.localization.predictions import Prediction, write_predictions
 from pipeline.evaluation.protocol.scores import SCORED_SPLITS
 from pipeline.methods.registry import MODELS
@@ -95,6 +96,24 @@ def test_a_study_leaves_its_table_page_and_figure(trained_before, monkeypatch, t
     assert Image.open("reports/studies/mine.webp").width > 300
     epochs = pd.read_csv("reports/studies/mine-epochs.csv")
     assert epochs["loss"].tolist() == [2.5, 1.0]
+
+
+def test_a_sweep_is_drawn_as_lines_over_its_values(trained_before, monkeypatch, tmp_path):
+    drawn = []
+    plot = studies.plots._lines
+    monkeypatch.setattr(
+        studies.plots, "_lines", lambda axes, *given: (plot(axes, *given), drawn.append(axes))
+    )
+    swept = TEXT.replace("epochs: {SPG: [loss]}", "sweep: {key: seed, values: [0.0, 1.0]}")
+    monkeypatch.setattr(sys.modules[__name__], "TEXT", swept)
+    call(monkeypatch, tmp_path)
+    assert len(trained_before) == 4
+    (axes,) = drawn  # All point right within the tolerance: no panel for pointing.
+    handles, labels = axes.get_legend_handles_labels()
+    assert labels == ["SPG-plain", "SPG", "from C"]
+    assert handles[1].lines[0].get_ydata().tolist() == [12.5, 12.5]
+    page = (tmp_path / "reports/studies/mine.md").read_text()
+    assert "| SPG, 1 | 12.5" in page and "| − SPG-plain, 1 | " in page
 
 
 def test_on_val_multi_label_figures_are_those_of_the_classes_present(

@@ -46,6 +46,15 @@ def test_rows_of_equal_settings_are_trained_in_one_run(read):
     ]
 
 
+def test_a_sweep_runs_all_rows_at_each_value(read):
+    swept = read("seeds:", "sweep: {key: cutouts.context_bias, values: [0.0, 0.25]}\nseeds:")
+    rows = {row.row: row for row in swept.all_rows}
+    assert list(rows) == ["CAM, 0", "SPN, 0", "wide, 0", "CAM, 0.25", "SPN, 0.25", "wide, 0.25"]
+    assert rows["wide, 0.25"].settings == {"spn.channels": 8, "cutouts.context_bias": 0.25}
+    assert (rows["SPN, 0.25"].twin, rows["CAM, 0"].twin) == ("CAM, 0.25", None)
+    assert len(swept.experiments()) == 4
+
+
 def test_a_run_lists_the_methods_of_its_rows_alone(read):
     (_, plain), (_, wide) = read().experiments().values()
     assert lists(plain)["methods"] == []

@@ -11,6 +11,7 @@ from torch import nn
 import pipeline.training.fit
 from pipeline.errors import InputError
 from pipeline.methods.bases import cam
+from pipeline.methods.bases.spn.network import METHOD as SPN
 from pipeline.models.losses import Classification
 from pipeline.packed.store import PackedSplit
 from pipeline.training.fit import fit
@@ -76,6 +77,27 @@ def test_an_interrupted_training_resumes_to_the_same_bytes(fitted, whole, tmp_pa
         fitted(folder, method=killed(cam.METHOD))
     assert not folder.exists()
     assert bytes_of(fitted(folder)) == bytes_of(whole)
+
+
+def test_what_a_method_keeps_of_each_epoch_outlives_an_interruption(fitted, tmp_path):
+    whole, cut = fitted(tmp_path / "whole/net", method=SPN), tmp_path / "cut/net"
+    with pytest.raises(Killed):
+        fitted(cut, method=killed(SPN))
+    fitted(cut, method=SPN)
+    names = [*FILES, "evolution/0001.safetensors", "evolution/0002.safetensors"]
+    written = (path.relative_to(whole) for path in whole.rglob("*") if path.is_file())
+    assert sorted(map(str, written)) == sorted(names)
+    for name in names:
+        assert (whole / name).read_bytes() == (cut / name).read_bytes(), name
+
+
+def test_spn_learns_the_same_whether_it_is_watched(fitted, tmp_path):
+    watched = fitted(tmp_path / "watched/net", method=SPN)
+    alone = fitted(tmp_path / "alone/net", method=replace(SPN, watch=cam.METHOD.watch))
+    weights = ((folder / "weights.safetensors").read_bytes() for folder in (watched, alone))
+    assert len(set(weights)) == 1
+    losses = [pd.read_csv(folder / "history.csv")["loss"] for folder in (watched, alone)]
+    assert losses[0].equals(losses[1])
 
 
 def test_a_failed_training_keeps_the_older_model(fitted, tmp_path):

@@ -98,7 +98,7 @@ def test_history_has_the_mean_of_each_term_per_epoch(run, network, monkeypatch):
 def test_a_training_that_is_watched_goes_as_if_nobody_looked(run, network):
     other, seen = fresh(network), []
 
-    def watch(objective):
+    def watch(objective, epoch):
         seen.append(objective.training)
         return {"seen": float(len(seen)), "drawn": torch.rand(()).item()}
 

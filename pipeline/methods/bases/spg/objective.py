@@ -115,7 +115,7 @@ METHOD = Method(
     schedule=lambda params, track: params.spg.train,
     sections=("spg",),
     keys=KEYS,
-    watch=lambda objective, split, params: _watched(
+    watch=lambda objective, split, folder, params, epoch: _watched(
         cast(SelfProducedGuidanceObjective, objective), split, params
     ),
 )

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from pipeline.methods.bases.spg.guidance import BACKGROUND, FOREGROUND
 from pipeline.packed.loading import loader
-from pipeline.packed.pictures import WholeImages, Window
-from pipeline.packed.record import Record
+from pipeline.packed.pictures import WholeImages, Window, inside_boxes
 from pipeline.packed.store import PackedSplit
 
 Masks = Callable[[Tensor, Tensor], dict[str, Tensor]]
@@ -43,16 +42,6 @@ def mask_quality(masks: Masks, split: PackedSplit, size: int, batch_size: int) -
         )
         if labelled
     }
-
-
-def inside_boxes(record: Record, window: Window, size: int) -> Tensor:
-    """Mark the pixels of the window, warped to size x size, whose centre lies in a box."""
-    boxes = window.boxes(record.boxes_xyxy, record.width, record.height)
-    centres = (torch.arange(size) + 0.5) / size
-    x, y = (
-        (boxes[:, axis, None] <= centres) & (centres < boxes[:, axis + 2, None]) for axis in (0, 1)
-    )
-    return (y[:, :, None] & x[:, None, :]).any(0)
 
 
 def _agreement(masks: Tensor, inside: Tensor) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pipeline.methods.bases import cam
 from pipeline.methods.bases.cam import ClassActivationNetwork
+from pipeline.methods.bases.spn.evolution import watch
 from pipeline.methods.bases.spn.soft_proposal import SoftProposal
 from pipeline.models.backbones import Backbone
 from pipeline.models.interface import Localization, Method
@@ -62,4 +63,5 @@ METHOD = Method(
     schedule=lambda params, track: params.spn.schedule(track),
     sections=("spn",),
     keys=(*KEYS, "spn.border_correction", "spn.sharpness"),
+    watch=watch,
 )

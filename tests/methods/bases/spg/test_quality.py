@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from pipeline.datasets.packing import pack
-from pipeline.methods.bases.spg.quality import inside_boxes, mask_quality
-from pipeline.packed.pictures import Window
+from pipeline.methods.bases.spg.quality import mask_quality
+from pipeline.packed.pictures import Window, inside_boxes
 from pipeline.packed.record import Dataset, Split
 from pipeline.packed.store import PackedSplit
 from tests.coloured_boxes import COLOURS, coloured_box
