@@ -47,6 +47,7 @@ def _arguments() -> argparse.ArgumentParser:
     add("--out", type=Path, default=Path("predictions"), help="folder of the results")
     add("--overlay", action="store_true", help="draw boxes and the response map as well")
     add("--threshold", type=float, help="of boxes, share of a map's range: 0 to 1")
+    add("--boxes-from", metavar="MAP", help="of SPG, as spg.localize_from: attention, b, ...")
     add("--min-score", type=float, help="least probability of a detection: 0 to 1")
     add("--batch-size", type=_count, default=BATCH_SIZE, help="pictures at a time")
     return parser
@@ -61,7 +62,7 @@ def predict(given: argparse.Namespace) -> list[str]:
     listing, form = pictures_of(given.pictures), FORMATS[given.format]
     if form.files or given.overlay:
         check_stems(listing.names)
-    model = load(given.model, given.threshold)
+    model = load(given.model, given.threshold, given.boxes_from)
     least = model.least_score(given.min_score)
     call = {
         "model": model.description.weights,
