@@ -102,7 +102,6 @@ PLAIN_SOURCES: Mapping[str, Named] = {
 """The sources of SPG-plain's predictions: what all are compared with, and controls."""
 
 
-
 def source_of(name: str) -> Source:
     """Return the source of SPG's boxes that a value of `spg.localize_from` names."""
     return attention if name == ATTENTION else SPG_SOURCES[name].source
