@@ -1,6 +1,6 @@
 """A trained model, ready for pictures of users."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -46,8 +46,8 @@ class Detections:
         classes: (n) names of these classes.
         scores: (n,) float32 probabilities in [0, 1].
         boxes_xyxy: (n, 4) float32, half-open [x0, y0, x1, y1) in pixels of the upright picture.
-        response_maps: (n, height, width) float32, the maps that the boxes are taken from, unbounded,
-            if they were asked for.
+        response_maps: (n, height, width) float32, unbounded: the maps that the boxes are taken
+            from, if they were asked for.
         notes: what was done to the picture that its owner may not expect.
     """
 
@@ -115,30 +115,39 @@ class TrainedModel:
             raise InputError(f"least score {least}: it is a probability, from 0 to 1")
         return least
 
-    @torch.inference_mode()
     def look(
         self, sources: list[Source], least: float, batch_size: int, *, maps: bool
     ) -> Iterator[Detections | InputError]:
-        """Yield for each picture its detections, or why it cannot be read.
+        """Yield for each picture its detections, or why it cannot be read; errors as `found_in`."""
+        pictures, done = self.pictures(sources), 0
+        for batch in _loaded(pictures, batch_size):
+            names = [name_of(sources, done + row) for row in range(len(batch.fault))]
+            yield from self.found_in(batch, names, least, maps=maps)
+            done += len(names)
+
+    def pictures(self, sources: list[Source]) -> Pictures:
+        """Return the pictures as the network sees them."""
+        return Pictures(sources, self.input.size, self.description.short_side)
+
+    @torch.inference_mode()
+    def found_in(
+        self, batch: Seen, names: Sequence[str], least: float, *, maps: bool
+    ) -> Iterator[Detections | InputError]:
+        """Yield for each picture of a batch its detections, or why it could not be read.
 
         Raises:
             InputError: the network gives values that are not finite, or memory does not suffice.
         """
-        device, index = compute_device(), 0
-        localizer = cast(Localizer, self.network.to(device))
-        pictures = Pictures(sources, self.input.size, self.description.short_side)
-        for batch in _loaded(pictures, batch_size):
-            found = _localized(localizer, batch.image.to(device))
-            scores = self._probabilities(found.logits).float().cpu()
-            for row, own in enumerate(scores):
-                name = name_of(sources, index)
-                if fault := batch.fault[row]:
-                    yield InputError(fault)
-                else:
-                    answered = _answered(name, found, row, own, self._chosen(own, least))
-                    self._refuse_infinite(answered)
-                    yield self._detections(answered, batch, row, maps)
-                index += 1
+        device = compute_device()
+        found = _localized(cast(Localizer, self.network.to(device)), batch.image.to(device))
+        scores = self.probabilities(found.logits).float().cpu()
+        for row, (name, own) in enumerate(zip(names, scores, strict=True)):
+            if fault := batch.fault[row]:
+                yield InputError(fault)
+                continue
+            answered = _answered(name, found, row, own, self._chosen(own, least))
+            self._refuse_infinite(answered)
+            yield self._detections(answered, batch, row, maps)
 
     def _all(
         self,
@@ -155,7 +164,8 @@ class TrainedModel:
                 raise found
             yield found
 
-    def _probabilities(self, logits: Tensor) -> Tensor:
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return probabilities (B, C) of the classes."""
         scores = own_scores(logits, self.description.track)
         return scores if self.description.track == "single" else scores.sigmoid()
 
@@ -203,7 +213,7 @@ class TrainedModel:
 def _answered(
     name: str, found: Localization, row: int, scores: Tensor, chosen: Tensor
 ) -> Prediction:
-    """Return what the network says of a picture, as evaluation keeps it, of the `chosen` classes."""
+    """Return what the network says of a picture, with maps of the `chosen` classes (n,)."""
     maps = found.response_maps[row, chosen.to(found.response_maps.device)]
     return Prediction(
         id=name,

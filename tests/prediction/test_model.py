@@ -27,7 +27,7 @@ from pipeline.methods import registry
 from pipeline.models.folder import read_description
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
-from pipeline.prediction.rule import BoxRule, rule_of
+from pipeline.prediction.rule import BoxRule, rule_of, unchosen
 from stages.evaluate import evaluate
 from stages.paths import predictions_file, scores_file, split_folder
 from tests.conftest import REPOSITORY
@@ -264,7 +264,7 @@ def scored(models: Path) -> Callable[..., None]:
 def test_the_threshold_is_that_of_evaluation_the_given_one_or_the_mean(
     models: Path, scored: Callable[..., None], tmp_path: Path
 ) -> None:
-    guided = BoxRule(source=DEFAULT)
+    guided = BoxRule(0.5, "nothing has chosen another", DEFAULT)
     assert pipeline.load(models / "spg").rule == guided
     assert pipeline.load(models / "cam_single").rule == BoxRule()
     scored()
@@ -287,21 +287,20 @@ def test_where_evaluation_recommends_no_map_the_attention_is_taken(
     assert pipeline.load(models / "spg").rule.source == "attention"
 
 
-def test_where_there_were_no_boxes_to_choose_by_the_mean_decides(
+def test_where_there_were_no_boxes_to_choose_by_evaluation_decides_nothing(
     models: Path, scored: Callable[..., None]
 ) -> None:
     path = models.parent / "scores/spg.json"
     scored()
-    path.write_text(json.dumps({"seed": 0}))
+    own = json.loads(path.read_text())
+    path.write_text(json.dumps({key: own[key] for key in ("seed", "dataset", "classes")}))
     path.with_name("compare.json").write_text(json.dumps({"sources": {}}))
-    assert pipeline.load(models / "spg").rule == BoxRule(source=DEFAULT)
+    assert pipeline.load(models / "spg").rule == unchosen(DEFAULT)
     assert pipeline.load(models / "spg", boxes_from="attention").rule == BoxRule()
 
 
 @pytest.mark.parametrize(("model", "source"), [("spg", "a"), ("cam_single", "b"), ("spg", "c")])
-def test_a_map_that_a_model_does_not_have_is_refused(
-    models: Path, model: str, source: str
-) -> None:
+def test_a_map_that_a_model_does_not_have_is_refused(models: Path, model: str, source: str) -> None:
     content = json.loads((models / "spg/model.json").read_text())["parameters"]
     edit(models / "spg", parameters=content | {"spg": content["spg"] | {"with_c": False}})
     told = f"boxes from '{source}': {model} has boxes from attention"
@@ -311,13 +310,13 @@ def test_a_map_that_a_model_does_not_have_is_refused(
 
 @pytest.mark.parametrize("values", [{"seed": 1}, {"dataset": "x"}, {"classes": ["red"]}])
 @pytest.mark.parametrize(("file", "source"), [("spg", "attention"), ("compare", "b2")])
-def test_scores_of_another_training_are_refused(
+def test_scores_of_another_training_choose_nothing_and_are_told(
     models: Path, scored: Callable[..., None], values: dict[str, object], file: str, source: str
 ) -> None:
     scored(**values)
-    told = f"{file}.json: the scores of another training; run `dvc repro"
-    with pytest.raises(InputError, match=told):
-        pipeline.load(models / "spg", boxes_from=source)
+    found = pipeline.load(models / "spg", boxes_from=source).rule
+    assert found.threshold is None and f"{file}.json is of another training" in str(found)
+    assert pipeline.load(models / "spg").rule.source == DEFAULT
 
 
 @pytest.mark.parametrize(("file", "source"), [("spg", "attention"), ("compare", "b2")])
