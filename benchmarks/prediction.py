@@ -4,7 +4,8 @@
 
 Speed: in turns, the command on a folder of JPEG files and the network alone on the same pictures,
 decoded and warped beforehand; the ratio of each pair is told, so that other load on the machine
-weighs on both. Memory: the peak of the command and of its largest process that decodes, for some
+weighs on both. That of the processor time is told as well, which other load hardly changes: where
+the network keeps all cores busy the command cannot be faster than it says. Memory: the peak of the command and of its largest process that decodes, for some
 numbers of files, each in a process of its own. The files are 320 x 240 px, smoothed noise under
 fine noise; a few hundred are made and hard-linked to as many names as are asked for.
 """
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -102,33 +103,40 @@ def speed(path: Path, photographs: Sequence[Path], rounds: int, pictures: int) -
     out = folder.with_name("round-out")
     own = Pictures(sorted(folder.iterdir()), model.input.size, model.description.short_side)
     decoded = torch.stack([own[index].image for index in range(pictures)])
-    both = []
+    network, whole = [], []
     for number in range(rounds + 1):
-        seconds = [bare(model, decoded)]
-        start = time.perf_counter()
-        run_command(model, folder, out)
-        seconds.append(time.perf_counter() - start)
+        own = [timed(lambda: bare(model, decoded)), timed(lambda: run_command(model, folder, out))]
         shutil.rmtree(out)
         if number:  # the first round compiles and fills caches
-            both.append(seconds)
-    ratios = sorted(network / whole for network, whole in both)
-    network, whole = (pictures / median(own) for own in zip(*both, strict=True))
+            network.append(own[0])
+            whole.append(own[1])
+    wall, processor = (
+        sorted(one[kind] / other[kind] for one, other in zip(network, whole, strict=True))
+        for kind in (0, 1)
+    )
+    alone, command = (pictures / median(wall for wall, _ in each) for each in (network, whole))
     return (
         f"{model.description.model}, {rounds} rounds of {pictures} pictures: network alone "
-        f"{network:.1f} images/s, predict {whole:.1f} images/s; ratio {median(ratios):.3f} "
-        f"(median; {ratios[0]:.3f} to {ratios[-1]:.3f})"
+        f"{alone:.1f} images/s, predict {command:.1f} images/s; ratio {median(wall):.3f} "
+        f"(median; {wall[0]:.3f} to {wall[-1]:.3f}), of processor time {median(processor):.3f} "
+        f"({processor[0]:.3f} to {processor[-1]:.3f})"
     )
 
 
+def timed(work: Callable[[], None]) -> tuple[float, float]:
+    """Return the seconds that `work` takes, and those of processors, its processes included."""
+    start, before = time.perf_counter(), sum(os.times()[:4])
+    work()
+    return time.perf_counter() - start, sum(os.times()[:4]) - before
+
+
 @torch.inference_mode()
-def bare(model: TrainedModel, decoded: torch.Tensor) -> float:
-    """Return the seconds that the network takes for decoded pictures."""
+def bare(model: TrainedModel, decoded: torch.Tensor) -> None:
+    """Let the network look at decoded pictures."""
     device = compute_device()
     network = cast(Localizer, model.network.to(device))
-    start = time.perf_counter()
     for batch in decoded.split(BATCH_SIZE):
         model.probabilities(network.localize(batch.to(device)).logits).cpu()
-    return time.perf_counter() - start
 
 
 def memory(model: Path, photographs: Sequence[Path], count: int) -> str:
