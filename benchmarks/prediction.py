@@ -5,9 +5,10 @@
 Speed: in turns, the command on a folder of JPEG files and the network alone on the same pictures,
 decoded and warped beforehand; the ratio of each pair is told, so that other load on the machine
 weighs on both. That of the processor time is told as well, which other load hardly changes: where
-the network keeps all cores busy the command cannot be faster than it says. Memory: the peak of the command and of its largest process that decodes, for some
-numbers of files, each in a process of its own. The files are 320 x 240 px, smoothed noise under
-fine noise; a few hundred are made and hard-linked to as many names as are asked for.
+the network keeps all cores busy the command cannot be faster than it says. Memory: the peak of the
+command and of its largest process that decodes, for some numbers of files, each in a process of its
+own. The files are 320 x 240 px, smoothed noise under fine noise; a few hundred are made and hard-
+linked to as many names as are asked for.
 """
 
 import argparse
@@ -105,19 +106,19 @@ def speed(path: Path, photographs: Sequence[Path], rounds: int, pictures: int) -
     decoded = torch.stack([own[index].image for index in range(pictures)])
     network, whole = [], []
     for number in range(rounds + 1):
-        own = [timed(lambda: bare(model, decoded)), timed(lambda: run_command(model, folder, out))]
+        both = timed(lambda: bare(model, decoded)), timed(lambda: run_command(model, folder, out))
         shutil.rmtree(out)
         if number:  # the first round compiles and fills caches
-            network.append(own[0])
-            whole.append(own[1])
+            network.append(both[0])
+            whole.append(both[1])
     wall, processor = (
         sorted(one[kind] / other[kind] for one, other in zip(network, whole, strict=True))
         for kind in (0, 1)
     )
-    alone, command = (pictures / median(wall for wall, _ in each) for each in (network, whole))
+    alone, all_of_it = (pictures / median(took for took, _ in each) for each in (network, whole))
     return (
         f"{model.description.model}, {rounds} rounds of {pictures} pictures: network alone "
-        f"{alone:.1f} images/s, predict {command:.1f} images/s; ratio {median(wall):.3f} "
+        f"{alone:.1f} images/s, predict {all_of_it:.1f} images/s; ratio {median(wall):.3f} "
         f"(median; {wall[0]:.3f} to {wall[-1]:.3f}), of processor time {median(processor):.3f} "
         f"({processor[0]:.3f} to {processor[-1]:.3f})"
     )
