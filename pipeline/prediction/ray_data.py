@@ -72,9 +72,7 @@ def predict(addresses: Sequence[str], out: str, job: Job) -> int:
     ray = _ray()
     model = job.load()
     model.least_score(job.min_score)
-    system, folder = located(out)
-    if system.get_file_info(fs.FileSelector(folder, allow_not_found=True)):
-        raise InputError(f"{out}: not empty; name a new folder with --out")
+    system, folder = _empty(out)
     code = {"py_modules": [str(Path(__file__).parents[1])]}
     ray.init(runtime_env=code, log_to_driver=False, ignore_reinit_error=True)
     ray.data.DataContext.get_current().enable_progress_bars = os.isatty(2)
@@ -87,7 +85,7 @@ def predict(addresses: Sequence[str], out: str, job: Job) -> int:
         )
         found = files.map_batches(decode, fn_kwargs=seen, batch_size=job.batch_size).map_batches(
             Network,
-            fn_constructor_kwargs={"job": asdict(job)},
+            fn_constructor_kwargs={"job": asdict(job) | {"model": os.path.abspath(job.model)}},
             batch_size=job.batch_size,
             concurrency=job.networks,
             num_cpus=1,
@@ -111,6 +109,18 @@ def faults(out: str) -> Iterator[str]:
     rows = pads.dataset(folder, schema=SCHEMA, filesystem=system)
     for batch in rows.to_batches(columns=["fault"], filter=pc.field("fault") != ""):
         yield from batch["fault"].to_pylist()
+
+
+def _empty(out: str) -> tuple[fs.FileSystem, str]:
+    """Return what `located` returns of a folder that has no files, or is not there."""
+    try:
+        system, folder = located(out)
+        there = system.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{out}: cannot be used ({first_line(error)}); name another") from None
+    if there:
+        raise InputError(f"{out}: not empty; name a new folder with --out")
+    return system, folder
 
 
 def located(address: str) -> tuple[fs.FileSystem, str]:

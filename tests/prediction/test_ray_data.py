@@ -33,7 +33,8 @@ def test_rows_are_those_of_predict_and_bad_pictures_are_told(
     ray.init(
         num_cpus=4, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False
     )
-    words = ("--model", str(models / "spg"), "--networks", "2", "--batch-size", "2")
+    monkeypatch.chdir(models)
+    words = ("--model", "spg", "--networks", "2", "--batch-size", "2")
     assert run(monkeypatch, str(photos), "--out", str(tmp_path / "boxes"), *words) == 1
     out, err = capsys.readouterr()
     assert f"7 pictures: {tmp_path / 'boxes'}" in out
@@ -48,6 +49,8 @@ def test_rows_are_those_of_predict_and_bad_pictures_are_told(
         assert rows[path]["boxes_xyxy"] == own.boxes_xyxy.tolist()
     told = run(monkeypatch, str(photos), "--out", str(tmp_path / "boxes"), *words)
     assert "boxes: not empty; name a new folder with --out" in str(told)
+    told = run(monkeypatch, str(photos), "--out", "nowhere://boxes", *words)
+    assert "nowhere://boxes: cannot be used (ArrowInvalid" in str(told)
 
 
 def test_without_ray_the_remedy_is_told(
