@@ -69,8 +69,9 @@ def component_box(levels: NDArray[np.uint8], level: int) -> Boxes:
     _, parts, statistics, _ = cv2.connectedComponentsWithStats(foreground, connectivity=8)
     areas = statistics[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0  # the background
-    largest = np.isin(parts, np.flatnonzero(areas == areas.max()))
-    part = parts.flat[int(largest.argmax())]  # of equally large ones that of the first pixel
+    part, *equal = np.flatnonzero(areas == areas.max())
+    if equal:  # of equally large ones that of the first pixel
+        part = parts.flat[int(np.isin(parts, [part, *equal]).argmax())]
     left, top, width, height, _ = statistics[part]
     return np.array([left, top, left + width, top + height], dtype=np.float32)
 
