@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from pipeline.prediction.model import TrainedModel
 
 
-def load(path: str | PathLike[str], threshold: float | None = None) -> "TrainedModel":
+def load(
+    path: str | PathLike[str], threshold: float | None = None, boxes_from: str | None = None
+) -> "TrainedModel":
     """Return the trained model in the folder `path`; see `pipeline.prediction.model.load`."""
     from pipeline.prediction import model
 
-    return model.load(path, threshold)
+    return model.load(path, threshold, boxes_from)

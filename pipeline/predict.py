@@ -27,7 +27,7 @@ OVERLAYS = "overlays"
 def main() -> None:
     """Predict; the exit status is 1 if a picture cannot be read, 130 after an interruption."""
     logging.getLogger("timm").setLevel(logging.ERROR)
-    given = _arguments().parse_args()
+    given = arguments().parse_args()
     try:
         unreadable = predict(given)
     except InputError as error:
@@ -38,7 +38,8 @@ def main() -> None:
     sys.exit(1 if unreadable else 0)
 
 
-def _arguments() -> argparse.ArgumentParser:
+def arguments() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.predict", description=__doc__)
     add = parser.add_argument
     add("pictures", nargs="+", metavar="picture", help="file, folder or pattern")
@@ -47,6 +48,7 @@ def _arguments() -> argparse.ArgumentParser:
     add("--out", type=Path, default=Path("predictions"), help="folder of the results")
     add("--overlay", action="store_true", help="draw boxes and the response map as well")
     add("--threshold", type=float, help="of boxes, share of a map's range: 0 to 1")
+    add("--boxes-from", metavar="MAP", help="of SPG, as spg.localize_from: attention, b, ...")
     add("--min-score", type=float, help="least probability of a detection: 0 to 1")
     add("--batch-size", type=_count, default=BATCH_SIZE, help="pictures at a time")
     return parser
@@ -58,10 +60,14 @@ def predict(given: argparse.Namespace) -> list[str]:
     Raises:
         InputError: there are no such pictures, no such model, or the results cannot be written.
     """
+    return write(load(given.model, given.threshold, given.boxes_from), given)
+
+
+def write(model: TrainedModel, given: argparse.Namespace) -> list[str]:
+    """Do what `predict` does with a model that is loaded."""
     listing, form = pictures_of(given.pictures), FORMATS[given.format]
     if form.files or given.overlay:
         check_stems(listing.names)
-    model = load(given.model, given.threshold)
     least = model.least_score(given.min_score)
     call = {
         "model": model.description.weights,

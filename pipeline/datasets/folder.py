@@ -14,7 +14,7 @@ from pipeline.datasets.clipping import clip_rounding
 from pipeline.datasets.dealing import deal
 from pipeline.datasets.folder_boxes import boxes_of_pictures
 from pipeline.datasets.folder_listing import LABELS, Picture, listed_pictures
-from pipeline.datasets.listing import read_lines
+from pipeline.datasets.listing import read_bytes, read_lines
 from pipeline.errors import InputError
 from pipeline.packed.record import SPLITS, Dataset, Record, Split, Task, validate
 from pipeline.params import DataParams, FolderParams
@@ -63,7 +63,7 @@ def read(root: Path, params: DataParams, own: FolderParams, task: Task, seed: in
         for name, part in parts.items()
     }
     name = f"own pictures ({len(classes)} classes, {len(pictures)} images)"
-    return Dataset(name, task, classes, splits)
+    return Dataset(name, task, classes, splits, params.short_side)
 
 
 def _refuse_several_labels(pictures: list[Picture]) -> None:
@@ -188,9 +188,10 @@ def _records(
 
 
 def _loaded(path: Path, short_side: int, source: str) -> tuple[bytes, int, int]:
-    """What `photograph.load` gives; its message tells the line that lists the picture."""
+    """The picture upright, as prediction sees it; errors tell the line that lists it."""
     try:
-        return photograph.load(path, short_side)
+        found = photograph.upright(read_bytes(path, "a listed image"), str(path), short_side)
+        return found.image, found.width, found.height
     except InputError as error:
         listed = "" if source == str(path) else f"{source}: "
         raise InputError(f"{listed}{error}, or take the picture out") from None

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.datasets.csv_table import rows
 from pipeline.datasets.listing import check_names
+from pipeline.datasets.photograph import SUFFIXES
 from pipeline.errors import InputError
 from pipeline.packed.record import SPLITS
 
@@ -13,7 +14,6 @@ LABELS = "labels.csv"
 SEPARATOR = ";"
 """Stands between the labels of a picture."""
 _COLUMNS = ("path", "labels", "split")
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def _split(row: dict[str, str], source: str) -> str | None:
 
 
 def _check_suffix(name: str, source: str) -> None:
-    if not name.lower().endswith(_SUFFIXES):
+    if not name.lower().endswith(SUFFIXES):
         raise InputError(
-            f"{source}: {name} is no picture ({', '.join(_SUFFIXES)}); convert it or take it out"
+            f"{source}: {name} is no picture ({', '.join(SUFFIXES)}); convert it or take it out"
         )

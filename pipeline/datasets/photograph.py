@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pipeline.datasets.listing import read_bytes
@@ -16,6 +17,7 @@ _QUALITY = 90
 # What official data have; to decode some other formats, EPS for one, starts programs.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF")
 _OF_USERS = (*_FORMATS, "TIFF", "WEBP")
+_KEPT = ("JPEG", "PNG")
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """How the names of files end that `upright` reads."""
@@ -34,6 +36,7 @@ _TURNS = {
 TURNED = "turned upright as its metadata say; boxes refer to the upright picture"
 FIRST = "several pictures in one file; the first was taken"
 WHITE = "its transparent parts were taken as white"
+DEEP = "16 bits of grey were reduced to 8, from black at 0 to white at 65535"
 
 
 def load(path: Path, short_side: int) -> tuple[bytes, int, int]:
@@ -44,13 +47,14 @@ def load(path: Path, short_side: int) -> tuple[bytes, int, int]:
     An orientation in the metadata is ignored: boxes refer to the pixels as they are stored.
 
     Raises:
-        InputError: the file is missing, empty, truncated, no JPEG, PNG, BMP or GIF, or has more
-            than 8 bits per channel.
+        InputError: the file is missing, empty, truncated, no JPEG, PNG, BMP or GIF, too large, or
+            has 32 bits per channel.
     """
     content = read_bytes(path, "a listed image")
-    with _decoded(content, str(path), _FORMATS) as image:
-        if min(image.size) > short_side or image.format not in {"JPEG", "PNG"}:
-            return _reduce(image, short_side), image.width, image.height
+    with decoded(content, str(path)) as image:
+        shown = _of_8_bits(image)
+        if shown is not image or min(image.size) > short_side or image.format not in _KEPT:
+            return _reduce(shown, short_side), image.width, image.height
         return content, image.width, image.height
 
 
@@ -74,8 +78,8 @@ def upright(content: bytes, name: str, short_side: int | None) -> Upright:
 
     One that is upright and opaque is stored as `load` stores it, whatever else it is: the bytes
     are the same. Other pictures become such a JPEG first: turned as the orientation in their
-    metadata says, on white where they are transparent. Of several pictures in a file (an
-    animation, pages) the first is taken.
+    metadata says, on white where they are transparent. 16 bits of grey become the 8 higher ones. Of
+    several pictures in a file (an animation, pages) the first is taken.
 
     Args:
         content, name: those of the file.
@@ -83,22 +87,49 @@ def upright(content: bytes, name: str, short_side: int | None) -> Upright:
 
     Raises:
         InputError: the file is empty, truncated, no picture of the formats that SUFFIXES name, too
-            large, or has more than 8 bits per channel; names it.
+            large, or has 32 bits per channel; names it.
     """
-    with _decoded(content, name, _OF_USERS) as image:
+    return _upright(content, name, short_side)[0]
+
+
+def upright_pixels(
+    content: bytes, name: str, short_side: int | None
+) -> tuple[Upright, Image.Image]:
+    """Return what `upright` returns, and the RGB picture that its bytes encode.
+
+    A file that is kept as it is has been decoded to be checked, and is not decoded again.
+    """
+    found, pixels = _upright(content, name, short_side)
+    return found, pixels or Image.open(BytesIO(found.image)).convert("RGB")
+
+
+def _upright(
+    content: bytes, name: str, short_side: int | None
+) -> tuple[Upright, Image.Image | None]:
+    """Return what `upright` returns, and its RGB pixels if they are at hand."""
+    with decoded(content, name, _OF_USERS) as image:
         several, turn = getattr(image, "is_animated", False), _TURNS.get(_orientation(image))
-        opaque = _on_white(image)
+        usual = _of_8_bits(image)
+        opaque = _on_white(usual)
         shown = opaque if turn is None else opaque.transpose(turn)
         limit = min(shown.size) if short_side is None else short_side
-        kept = shown is image and image.format in {"JPEG", "PNG"} and min(shown.size) <= limit
-        told = {TURNED: turn is not None, FIRST: several, WHITE: opaque is not image}
+        kept = shown is image and image.format in _KEPT and min(shown.size) <= limit
+        told = {
+            TURNED: turn is not None,
+            FIRST: several,
+            WHITE: opaque is not usual,
+            DEEP: usual is not image,
+        }
         notes = tuple(note for note, so in told.items() if so)
-        return Upright(content if kept else _reduce(shown, limit), *shown.size, notes)
+        stored = content if kept else _reduce(shown, limit)
+        return Upright(stored, *shown.size, notes), image.convert("RGB") if kept else None
 
 
 @contextmanager
-def _decoded(content: bytes, name: str, formats: tuple[str, ...]) -> Iterator[Image.Image]:
-    """Yield the first picture of a file; InputError names the file."""
+def decoded(
+    content: bytes, name: str, formats: tuple[str, ...] = _FORMATS
+) -> Iterator[Image.Image]:
+    """Yield the first picture of a file, as it is stored; InputError names the file."""
     try:
         # Warnings are of metadata, which a few official files have damaged.
         with (
@@ -106,12 +137,20 @@ def _decoded(content: bytes, name: str, formats: tuple[str, ...]) -> Iterator[Im
             Image.open(BytesIO(content), formats=formats) as image,
         ):
             image.load()
-            if image.mode.startswith(("I", "F")):
-                raise ValueError("more than 8 bits per channel")
+            if image.mode in {"I", "F"}:
+                raise ValueError("32 bits per channel; convert it to 8 or 16")
             yield image
     except Exception as error:  # decoders refuse damaged files each in its own way
         reason = _reason(content, error, formats)
         raise InputError(f"{name}: unreadable image ({reason}); restore the file") from None
+
+
+def _of_8_bits(image: Image.Image) -> Image.Image:
+    """Return `image` itself unless it has 16 bits of grey, otherwise the grey of 8 bits."""
+    if not image.mode.startswith("I;16"):
+        return image
+    # Rounded, so that 0 stays black and 65535 white; Pillow would cut all from 255 on to white.
+    return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8))
 
 
 def _orientation(image: Image.Image) -> int:

@@ -113,6 +113,11 @@ SOURCES = {
         lambda root, p, task: wsol.read(root, "ILSVRC", p.data, p.seed),
         External("WSOL_ROOT", wsol.folders("ILSVRC")),
     ),
+    "wsol_openimages": Source(
+        ("single",),
+        lambda root, p, task: wsol.read(root, "OpenImages", p.data, p.seed),
+        External("WSOL_ROOT", wsol.folders("OpenImages")),
+    ),
     "folder": Source(
         ("multi", "single"),
         lambda root, p, task: folder.read(root, p.data, p.folder, task, p.seed),

@@ -15,13 +15,20 @@ import numpy as np
 from pipeline.datasets import photograph
 from pipeline.datasets.clipping import clip_overlapping
 from pipeline.datasets.listing import check_names, read_lines
+from pipeline.datasets.wsol_masks import Masks, joined, listed_masks
 from pipeline.errors import InputError
 from pipeline.packed.record import SPLITS, Dataset, Record, Split, validate
 from pipeline.params import DataParams
 
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
-_TITLES = {"CUB": "CUB-200-2011", "ILSVRC": "ILSVRC"}
-_OFFICIAL_COUNTS = {"CUB": (5994, 1000, 5794), "ILSVRC": (1281167, 10000, 50000)}
+_TITLES = {"CUB": "CUB-200-2011", "ILSVRC": "ILSVRC", "OpenImages": "OpenImages30k"}
+_OFFICIAL_COUNTS = {
+    "CUB": (5994, 1000, 5794),
+    "ILSVRC": (1281167, 10000, 50000),
+    "OpenImages": (29819, 2500, 5000),
+}
+_WITH_MASKS = {"OpenImages"}
+"""The benchmarks whose lists have masks instead of boxes, and no sizes."""
 _TO_LAST_PIXEL = {("ILSVRC", "test")}
 """The lists whose boxes end at their last pixel; those of the others end behind it."""
 
@@ -32,9 +39,10 @@ class _Entry:
 
     Attributes:
         id: its path below dataset/<benchmark>.
-        size: listed width and height; None for a training image.
+        size: listed width and height; None where none is listed.
         boxes: x0, y0, x1, y1 of each as listed; none for a training image.
         to_last_pixel: x1 and y1 are the last pixel, not the one behind it.
+        masks: None where there are none.
     """
 
     id: str
@@ -42,15 +50,16 @@ class _Entry:
     size: tuple[int, int] | None = None
     boxes: tuple[tuple[int, ...], ...] = ()
     to_last_pixel: bool = False
+    masks: Masks | None = None
 
 
 def folders(benchmark: str) -> tuple[Path, ...]:
-    """Return what a checkout must have for `benchmark`: "CUB" or "ILSVRC"."""
+    """Return what a checkout must have for `benchmark`: "CUB", "ILSVRC" or "OpenImages"."""
     return Path("metadata") / benchmark, Path("dataset") / benchmark
 
 
 def read(root: Path, benchmark: str, params: DataParams, seed: int) -> Dataset:
-    """Describe `benchmark` ("CUB" or "ILSVRC") in the checkout `root` as a single-label data set.
+    """Describe a benchmark, as for `folders`, in the checkout `root` as a single-label data set.
 
     The lists fix the splits, so `params.val_fraction` and `seed` play no part: train is
     train-weaksup, val is train-fullsup (new photographs with boxes, to choose thresholds on)
@@ -60,6 +69,7 @@ def read(root: Path, benchmark: str, params: DataParams, seed: int) -> Dataset:
     ILSVRC's test part, which are the official ones and include it. Ends at the border are listed
     one pixel before it, which cannot be told from boxes that end there, and stay so. Boxes refer
     to the listed size, so that the images may be reduced copies; those that leave it are clipped.
+    OpenImages has masks of the size of its pictures, see `wsol_masks`, and no boxes.
     Classes are named after the folder of their training images where each has one of its own, and
     by number otherwise.
 
@@ -67,14 +77,17 @@ def read(root: Path, benchmark: str, params: DataParams, seed: int) -> Dataset:
         InputError: here or while records are made: a missing, empty or malformed list, an image
             that is listed twice, leads out of the folder or lacks a line in one of the lists, a
             line of an unlisted image, a label without training image, a missing or unreadable
-            image, a bad box.
+            image or mask, a bad box.
     """
     metadata, images = (root / folder for folder in folders(benchmark))
     train = _training_entries(metadata / "train")
-    val, test = (
-        _boxed_entries(metadata / part, (benchmark, part) in _TO_LAST_PIXEL)
-        for part in ("val", "test")
-    )
+    if benchmark in _WITH_MASKS:
+        val, test = (_masked_entries(metadata / part) for part in ("val", "test"))
+    else:
+        val, test = (
+            _boxed_entries(metadata / part, (benchmark, part) in _TO_LAST_PIXEL)
+            for part in ("val", "test")
+        )
     classes = _classes(train, metadata / "train")
     make = partial(_records, images, metadata, params.short_side, classes)
     parts = dict(zip(SPLITS, (train, val, test), strict=True))
@@ -105,6 +118,13 @@ def _boxed_entries(folder: Path, to_last_pixel: bool) -> list[_Entry]:
         _Entry(id, label, (sizes[id][0], sizes[id][1]), tuple(boxes[id]), to_last_pixel)
         for id, label in labels.items()
     ]
+
+
+def _masked_entries(folder: Path) -> list[_Entry]:
+    """The images of val or test, with masks."""
+    labels = _labels(folder)
+    masks = listed_masks(folder / "localization.txt", labels)
+    return [_Entry(id, label, masks=masks[id]) for id, label in labels.items()]
 
 
 def _labels(folder: Path) -> dict[str, int]:
@@ -176,6 +196,7 @@ def _records(
             boxes_xyxy=clip_overlapping(_boxes(entry), width, height),
             box_labels=np.full(len(entry.boxes), entry.label, dtype=np.int64),
             difficult=np.zeros(len(entry.boxes), dtype=bool),
+            mask=joined(images, entry.masks, width, height) if entry.masks else None,
         )
         file_adds = (0, -int(entry.to_last_pixel))
         validate(record, classes, f"{metadata}: {entry.id}", file_adds)

@@ -54,7 +54,7 @@ class ComplementaryNetwork(SpgPlain):
         features = self.features(images)
         a = self.a4(self.a(features))
         chosen = a.mean((2, 3)).argmax(1) if targets is None else targets
-        attention = a[torch.arange(len(a)), chosen]
+        attention = a[torch.arange(a.shape[0]), chosen]
         return ComplementaryMaps(a, self.b4(self.b(erase(features, attention, self.erase_above))))
 
     def localize(self, images: Tensor) -> Localization:

@@ -19,8 +19,14 @@ from pipeline.packed.store import PackedSplit
 def warp(
     image: bytes, size: int, box: tuple[float, float, float, float] | None = None
 ) -> Image.Image:
-    """Decode `image` and warp it, or its part `box` (x0, y0, x1, y1 in [0, 1]), to size x size."""
-    picture = Image.open(io.BytesIO(image)).convert("RGB")
+    """Decode `image` and warp it as `warp_pixels` does."""
+    return warp_pixels(Image.open(io.BytesIO(image)).convert("RGB"), size, box)
+
+
+def warp_pixels(
+    picture: Image.Image, size: int, box: tuple[float, float, float, float] | None = None
+) -> Image.Image:
+    """Warp an RGB picture, or its part `box` (x0, y0, x1, y1 in [0, 1]), to size x size."""
     width, height = picture.size
     x0, y0, x1, y1 = box or (0.0, 0.0, 1.0, 1.0)
     part = (x0 * width, y0 * height, x1 * width, y1 * height)

@@ -13,6 +13,8 @@ Task = Literal["multi", "single"]
 Boxes = NDArray[np.float32]
 """Half-open [x0, y0, x1, y1) in pixels from 0."""
 SPLITS = ("train", "val", "test")
+IGNORED = 255
+"""Pixels of a mask that count neither as object nor as background."""
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -30,7 +32,7 @@ class Record:
         box_labels: (n,) int64, indices of classes.
         difficult: (n,) bool.
         truncated: (n,) bool, whether the object goes on outside its box; None if unknown.
-        mask: PNG, uint8 (height, width): 0 background, i the i-th object from 1; None if unknown.
+        mask: PNG, uint8 (height, width): 0 background, IGNORED, else an object; None if unknown.
     """
 
     id: str

@@ -1,6 +1,6 @@
 """A trained model, ready for pictures of users."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -15,14 +15,17 @@ from torch import Tensor, nn
 
 from pipeline.errors import InputError
 from pipeline.evaluation.localization.inference import own_scores
-from pipeline.evaluation.localization.maps import Map, resize_map
+from pipeline.evaluation.localization.maps import Map
+from pipeline.evaluation.localization.predictions import Prediction
+from pipeline.evaluation.protocol.answer import Answer
+from pipeline.evaluation.protocol.sources import source_of
 from pipeline.methods import registry
 from pipeline.models.device import compute_device
 from pipeline.models.folder import DESCRIPTION, Description, read_description
 from pipeline.models.interface import Localization, Localizer
 from pipeline.models.recorded import restored
 from pipeline.packed.loading import loader
-from pipeline.packed.record import Boxes, Task
+from pipeline.packed.record import Boxes, Record, Task
 from pipeline.params import InputParams
 from pipeline.prediction.pictures import Pictures, Seen, Source, name_of
 from pipeline.prediction.rule import BoxRule, rule_of
@@ -43,7 +46,8 @@ class Detections:
         classes: (n) names of these classes.
         scores: (n,) float32 probabilities in [0, 1].
         boxes_xyxy: (n, 4) float32, half-open [x0, y0, x1, y1) in pixels of the upright picture.
-        response_maps: (n, height, width) float32, unbounded, if they were asked for.
+        response_maps: (n, height, width) float32, unbounded: the maps that the boxes are taken
+            from, if they were asked for.
         notes: what was done to the picture that its owner may not expect.
     """
 
@@ -101,7 +105,7 @@ class TrainedModel:
         min_score: float | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> Iterator[Detections]:
-        """Yield the same as `boxes`, with the response map of each detection."""
+        """Yield the same as `boxes`, with the map that each is taken from."""
         return self._all(images, min_score, batch_size, maps=True)
 
     def least_score(self, min_score: float | None) -> float:
@@ -111,31 +115,39 @@ class TrainedModel:
             raise InputError(f"least score {least}: it is a probability, from 0 to 1")
         return least
 
-    @torch.inference_mode()
     def look(
         self, sources: list[Source], least: float, batch_size: int, *, maps: bool
     ) -> Iterator[Detections | InputError]:
-        """Yield for each picture its detections, or why it cannot be read.
+        """Yield for each picture its detections, or why it cannot be read; errors as `found_in`."""
+        pictures, done = self.pictures(sources), 0
+        for batch in _loaded(pictures, batch_size):
+            names = [name_of(sources, done + row) for row in range(len(batch.fault))]
+            yield from self.found_in(batch, names, least, maps=maps)
+            done += len(names)
+
+    def pictures(self, sources: list[Source]) -> Pictures:
+        """Return the pictures as the network sees them."""
+        return Pictures(sources, self.input.size, self.description.short_side)
+
+    @torch.inference_mode()
+    def found_in(
+        self, batch: Seen, names: Sequence[str], least: float, *, maps: bool
+    ) -> Iterator[Detections | InputError]:
+        """Yield for each picture of a batch its detections, or why it could not be read.
 
         Raises:
             InputError: the network gives values that are not finite, or memory does not suffice.
         """
-        device, index = compute_device(), 0
-        localizer = cast(Localizer, self.network.to(device))
-        pictures = Pictures(sources, self.input.size, self.description.short_side)
-        for batch in _loaded(pictures, batch_size):
-            found = _localized(localizer, batch.image.to(device))
-            scores = self._probabilities(found.logits).float().cpu()
-            for row, own in enumerate(scores):
-                name = name_of(sources, index)
-                if fault := batch.fault[row]:
-                    yield InputError(fault)
-                else:
-                    chosen = self._chosen(own, least)
-                    responses = found.response_maps[row, chosen.to(device)].float().cpu().numpy()
-                    self._refuse_infinite(name, own, responses)
-                    yield self._detections(name, batch, row, own, chosen, responses, maps)
-                index += 1
+        device = compute_device()
+        found = _localized(cast(Localizer, self.network.to(device)), batch.image.to(device))
+        scores = self.probabilities(found.logits).float().cpu()
+        for row, (name, own) in enumerate(zip(names, scores, strict=True)):
+            if fault := batch.fault[row]:
+                yield InputError(fault)
+                continue
+            answered = _answered(name, found, row, own, self._chosen(own, least))
+            self._refuse_infinite(answered)
+            yield self._detections(answered, batch, row, maps)
 
     def _all(
         self,
@@ -152,7 +164,8 @@ class TrainedModel:
                 raise found
             yield found
 
-    def _probabilities(self, logits: Tensor) -> Tensor:
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return probabilities (B, C) of the classes."""
         scores = own_scores(logits, self.description.track)
         return scores if self.description.track == "single" else scores.sigmoid()
 
@@ -162,41 +175,54 @@ class TrainedModel:
         best, classes = scores.sort(descending=True, stable=True)
         return classes[:count][best[:count] >= least]
 
-    def _refuse_infinite(self, name: str, scores: Tensor, responses: Map) -> None:
-        if not (scores.isfinite().all() and np.isfinite(responses).all()):
+    def _refuse_infinite(self, found: Prediction) -> None:
+        values = (found.scores, found.maps, *found.guidance.values())
+        if not all(np.isfinite(each).all() for each in values):
             raise InputError(
-                f"{name}: {self.description.model} gives values that are not finite; its weights "
-                "have diverged: train it again at lower learning rates"
+                f"{found.id}: {self.description.model} gives values that are not finite; its "
+                "weights have diverged: train it again at lower learning rates"
             )
 
-    def _detections(
-        self,
-        name: str,
-        batch: Seen,
-        row: int,
-        scores: Tensor,
-        chosen: Tensor,
-        responses: Map,
-        maps: bool,
-    ) -> Detections:
+    def _detections(self, found: Prediction, batch: Seen, row: int, maps: bool) -> Detections:
         width, height = int(batch.width[row]), int(batch.height[row])  # type: ignore[index]
-        boxes, kept = np.zeros((len(chosen), 4), np.float32), []
-        for place, response in enumerate(responses):
-            at_size = resize_map(response, height, width, align_corners=self.input.align_corners)
-            boxes[place] = self.rule.box(at_size)
-            kept += [at_size] if maps else []
+        boxes, kept = np.zeros((len(found.map_classes), 4), np.float32), []
+        for place, label in enumerate(found.map_classes.tolist()):
+            own = self._map(found, label, width, height)
+            boxes[place] = self.rule.box(own)
+            kept += [own] if maps else []
         every = np.reshape(kept, (-1, height, width)).astype(np.float32) if maps else None
         return Detections(
-            source=name,
+            source=found.id,
             width=width,
             height=height,
-            labels=chosen.numpy(),
-            classes=tuple(self.classes[label] for label in chosen.tolist()),
-            scores=scores[chosen].numpy(),
+            labels=found.map_classes,
+            classes=tuple(self.classes[label] for label in found.map_classes.tolist()),
+            scores=found.scores[found.map_classes],
             boxes_xyxy=boxes,
             response_maps=every,
             notes=tuple(batch.notes[row].splitlines()),
         )
+
+    def _map(self, found: Prediction, label: int, width: int, height: int) -> Map:
+        """Return the map at the picture's size that the box of a class is taken from."""
+        none = np.zeros(0)
+        record = Record(found.id, b"", width, height, (label,), none, none, none)
+        return source_of(self.rule.source)(Answer(found, record, self.input.align_corners))
+
+
+def _answered(
+    name: str, found: Localization, row: int, scores: Tensor, chosen: Tensor
+) -> Prediction:
+    """Return what the network says of a picture, with maps of the `chosen` classes (n,)."""
+    maps = found.response_maps[row, chosen.to(found.response_maps.device)]
+    return Prediction(
+        id=name,
+        split="",
+        scores=scores.numpy(),
+        map_classes=chosen.numpy(),
+        maps=maps.float().cpu().numpy(),
+        guidance={key: own[row].float().cpu().numpy() for key, own in found.guidance.items()},
+    )
 
 
 def _localized(localizer: Localizer, images: Tensor) -> Localization:
@@ -223,15 +249,19 @@ def _loaded(pictures: Pictures, batch_size: int) -> Iterator[Seen]:
         ) from None
 
 
-def load(path: str | PathLike[str], threshold: float | None = None) -> TrainedModel:
+def load(
+    path: str | PathLike[str], threshold: float | None = None, boxes_from: str | None = None
+) -> TrainedModel:
     """Return the model in the folder `path`, which training has written.
 
     Args:
         threshold: of its boxes, a share of a map's range; None: see `pipeline.prediction.rule`.
+        boxes_from: the map that they are taken from, a value of `spg.localize_from`; None: see
+            there too.
 
     Raises:
-        InputError: a file is missing, damaged, of another version or of a model without maps, or
-            the threshold is out of range.
+        InputError: a file is missing, damaged, of another version or of a model without maps, the
+            threshold is out of range, or the model has no such map.
     """
     folder = Path(path)
     description = read_description(folder)
@@ -253,5 +283,9 @@ def load(path: str | PathLike[str], threshold: float | None = None) -> TrainedMo
         ) from None
     network = method.trained(folder, len(description.classes), params, model.stage("train"))
     if not hasattr(network, "localize"):
-        raise InputError(f"{folder}: {model.entry.label} has no maps of classes to take boxes from")
-    return TrainedModel(description, network, params.input, rule_of(folder, description, threshold))
+        raise InputError(
+            f"{folder}: {model.entry.label} has no maps of classes to take boxes from; name the "
+            "folder of another model (docs/use.md tells which)"
+        )
+    rule = rule_of(folder, description, threshold, boxes_from)
+    return TrainedModel(description, network, params.input, rule)

@@ -14,14 +14,22 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pipeline.datasets.listing import read_bytes
-from pipeline.datasets.photograph import Upright, upright
+from pipeline.datasets.photograph import Upright, upright_pixels
 from pipeline.errors import InputError
-from pipeline.packed.pictures import to_tensor, warp
+from pipeline.packed.pictures import to_tensor, warp_pixels
 
-Source = str | PathLike[str] | Image.Image | NDArray[np.uint8]
-"""A picture: its file, a picture of Pillow, or grey (H, W) or RGB (H, W, 3) pixels."""
 
-_LOSSLESS = {"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"}
+class Content(NamedTuple):
+    """The content of a picture's file, and what the file is called."""
+
+    name: str
+    content: bytes
+
+
+Source = str | PathLike[str] | Content | Image.Image | NDArray[np.uint8]
+"""A picture: its file or content, a picture of Pillow, grey (H, W) or RGB (H, W, 3) pixels."""
+
+_LOSSLESS = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
 """Modes that a PNG holds as they are."""
 
 
@@ -54,31 +62,36 @@ class Pictures(Dataset[Seen]):
 
     def __getitem__(self, index: int) -> Seen:
         try:
-            found = read(self.sources[index], name_of(self.sources, index), self.short_side)
+            name = name_of(self.sources, index)
+            found, pixels = read(self.sources[index], name, self.short_side)
         except InputError as error:
             nothing = torch.zeros((3, self.size, self.size), dtype=torch.uint8)
             return Seen(nothing, 0, 0, "", str(error))
-        image = to_tensor(warp(found.image, self.size))
+        image = to_tensor(warp_pixels(pixels, self.size))
         return Seen(image, found.width, found.height, "\n".join(found.notes), "")
 
 
 def name_of(sources: Sequence[Source], index: int) -> str:
     """Return the path of a picture, or its number in the order of the call, from 1."""
     source = sources[index]
+    if isinstance(source, Content):
+        return source.name
     return str(source) if isinstance(source, str | PathLike) else f"picture {index + 1}"
 
 
-def read(source: Source, name: str, short_side: int | None) -> Upright:
-    """Return a picture upright, as the network's data set would store it.
+def read(source: Source, name: str, short_side: int | None) -> tuple[Upright, Image.Image]:
+    """Return a picture upright, as the network's data set would store it, and its RGB pixels.
 
     Raises:
         InputError: it cannot be read; names it.
     """
-    if isinstance(source, str | PathLike):
+    if isinstance(source, Content):
+        content = source.content
+    elif isinstance(source, str | PathLike):
         content = read_bytes(Path(source), "a picture")
     else:
         content = _encoded(source, name)
-    return upright(content, name, short_side)
+    return upright_pixels(content, name, short_side)
 
 
 def _encoded(source: Any, name: str) -> bytes:
@@ -86,8 +99,11 @@ def _encoded(source: Any, name: str) -> bytes:
     picture = _of_pixels(source, name) if isinstance(source, np.ndarray) else source
     if not isinstance(picture, Image.Image):
         raise InputError(f"{name}: a {type(source).__name__} is no path, Pillow image or array")
+    if picture.mode in {"I", "F"}:
+        raise InputError(f"{name}: 32 bits per channel; convert the picture to 8 or 16")
     buffer = BytesIO()
-    kept = picture if picture.mode in _LOSSLESS else picture.convert("RGB")
+    usual = "RGBA" if picture.has_transparency_data else "RGB"
+    kept = picture if picture.mode in _LOSSLESS else picture.convert(usual)
     kept.save(buffer, "PNG", compress_level=1, exif=picture.getexif())
     return buffer.getvalue()
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from tests.pictures import SHAPES, draw
 
 SIZE = (60, 40)
@@ -108,6 +110,49 @@ def write_tiny_wsol(root: Path) -> None:
         }
         _write_wsol_part(root, "CUB", part, cub)
         _write_wsol_part(root, "ILSVRC", part, ilsvrc[part])
+
+
+CODES = {"0bt_c3": "red", "0by6g": "lime"}
+IGNORED_BOX = (30, 20, 60, 40)
+"""What the mask of ignored pixels marks; it overlaps BOX."""
+
+
+def write_tiny_openimages(root: Path) -> None:
+    """OpenImages30k: 10, 4 and 6 pictures of two classes; objects are in two masks, one of 30 x 20.
+
+    Lists, names and sizes are as in the authors' repository: no image_sizes.txt, masks beside the
+    pictures, the mask of what is ignored in the first line of an image alone.
+    """
+    codes, left, right = list(CODES), (10, 5, 26, 30), (26, 5, 40, 30)
+    for part, count in {"train": 10, "val": 4, "test": 6}.items():
+        ids = [f"{part}/{codes[n % 2]}/{n:016x}.jpg" for n in range(count)]
+        lists = {"image_ids": ids, "class_labels": [f"{id},{n % 2}" for n, id in enumerate(ids)]}
+        for number, id in enumerate(ids):
+            stem, code = id.removesuffix(".jpg"), codes[number % 2]
+            draw(root / "dataset/OpenImages" / id, SIZE, [(CODES[code], list(BOX))])
+            if part == "train":
+                continue
+            masks = {
+                f"{stem}_m{code}_3581e3ae.png": (left, 1),
+                f"{stem}_m{code}_d2422806.png": (right, 2),
+                f"{stem}_ignore.png": (IGNORED_BOX, 1),
+            }
+            for name, (box, reduced) in masks.items():
+                _write_mask(root / "dataset/OpenImages" / name, box, reduced)
+            one, two, ignored = masks
+            lists.setdefault("localization", []).extend([f"{id},{one},{ignored}", f"{id},{two},"])
+        for name, lines in lists.items():
+            file = root / f"metadata/OpenImages/{part}/{name}.txt"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("\n".join(lines) + "\n")
+
+
+def _write_mask(path: Path, box: tuple[int, int, int, int], reduced: int) -> None:
+    """Write a mask of one bit a pixel, white in the box, of SIZE divided by `reduced`."""
+    mask = Image.new("1", (SIZE[0] // reduced, SIZE[1] // reduced))
+    x0, y0, x1, y1 = (edge // reduced for edge in box)
+    mask.paste(1, (x0, y0, x1, y1))
+    mask.save(path)
 
 
 def _write_wsol_part(root: Path, benchmark: str, part: str, paths: list[str]) -> None:

@@ -3,9 +3,11 @@
 import json
 import re
 from collections import Counter
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pipeline.datasets import folder
 from pipeline.errors import InputError
@@ -199,7 +201,7 @@ def test_boxes_of_coco_are_corner_and_size_and_crowds_are_none(
         ),
         ("path,labels\nall/0.png,cat\nall/./0.png,dog\n", "line 3: all/0.png was named before"),
         ("path,labels\n../0.png,cat\n", "line 2: '../0.png' leads out of the folder"),
-        ("path,labels\nlabels.csv,cat\n", "line 2: labels.csv is no picture (.jpg, "),
+        ("path,labels\nlabels.csv,cat\n", "line 2: labels.csv is no picture (.bmp, "),
         ("path,labels\nall/0.png,cat;\n", "line 2: '' is no label: empty"),
         ("path,labels\nall/0.png,a/b\n", "line 2: 'a/b' is no label"),
         ("path,labels\nall/0.png,cat;cat\n", "line 2: labels 'cat;cat' have one twice"),
@@ -263,12 +265,27 @@ def test_a_list_of_classes_must_be_that_of_the_pictures(
     fails(classes, params, told)
 
 
+def test_pictures_are_packed_as_prediction_sees_them(classes: Path, params: Params) -> None:
+    turned, deep = Image.Exif(), Image.new("I;16", SIZE, 30000)
+    turned[0x112] = 6
+    Image.new("RGB", SIZE, "red").save(classes / "dog/0.jpg", exif=turned)
+    deep.save(classes / "dog/deep.tif")
+    (classes / "boxes.csv").write_text(f"{HEAD}dog/0.jpg,40,50,dog,0,0,39,49\n")
+    dataset, splits = read(classes, params)
+    found = every(splits)
+    assert dataset.short_side == params.data.short_side
+    assert (found["dog/0.jpg"].width, found["dog/0.jpg"].height) == (40, 50)
+    assert found["dog/0.jpg"].boxes_xyxy.tolist() == [[0, 0, 40, 50]]
+    grey = Image.open(BytesIO(found["dog/deep.tif"].image)).convert("L").getpixel((20, 20))
+    assert abs(grey - 30000 / 257) < 3
+
+
 def test_bad_folders_are_told(classes: Path, params: Params) -> None:
     (classes / "owl").mkdir()
     fails(classes, params, "owl: label 'owl' has no picture; add or remove it")
     (classes / "owl").rmdir()
     (classes / "dog/notes.txt").write_text("")
-    fails(classes, params, "notes.txt is no picture (.jpg, .jpeg, .png, .bmp, .gif)")
+    fails(classes, params, "notes.txt is no picture (.bmp, .gif, .jpeg, .jpg, .png, .tif, .tiff, ")
     (classes / "dog/notes.txt").unlink()
     picture(classes / "dog/more/0.jpg")
     fails(classes, params, "dog/more: a folder in the folder of a class")

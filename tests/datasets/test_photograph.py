@@ -3,6 +3,7 @@
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -64,13 +65,25 @@ def test_damaged_metadata_is_no_fault(tmp_path: Path, recwarn: pytest.WarningsRe
     assert not recwarn.list
 
 
-@pytest.mark.parametrize("short_side", [100, 1000])
-def test_more_than_8_bits_a_channel_are_refused_and_not_shown_white(
-    tmp_path: Path, short_side: int
-) -> None:
-    Image.new("I;16", (300, 200), 500).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match="a.png: unreadable image .more than 8 bits per channel"):
-        photograph.load(tmp_path / "a.png", short_side)
+GREYS = np.linspace(0, 65535, 60 * 40).reshape(40, 60).astype(np.uint16)
+"""From black to white."""
+
+
+@pytest.mark.parametrize("read", ["load", "upright"])
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_16_bits_of_grey_become_the_same_grey_of_8(tmp_path: Path, name: str, read: str) -> None:
+    path = tmp_path / name
+    Image.fromarray(GREYS).save(path)
+    if read == "upright":
+        content, *size, notes = upright(path, short_side=1000)
+        assert notes == (photograph.DEEP,)
+    elif name == "a.tif":
+        pytest.skip("no official data are TIFF")
+    else:
+        content, *size = photograph.load(path, short_side=1000)
+    assert size == [60, 40]
+    found = np.asarray(opened(content).convert("L"), float)
+    assert np.abs(found - GREYS / 257).max() < 8  # what JPEG loses
 
 
 @pytest.mark.parametrize("format", ["TIFF", "WEBP", "EPS"])
@@ -213,11 +226,80 @@ def test_what_is_no_picture_is_named(name: str, content: bytes, told: str) -> No
         photograph.upright(content, name, None)
 
 
-@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
-def test_more_than_8_bits_a_channel_are_refused_of_users_too(tmp_path: Path, mode: str) -> None:
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_32_bits_a_channel_are_refused(tmp_path: Path, mode: str) -> None:
     Image.new(mode, (60, 40), 500).save(tmp_path / "a.tif")
-    with pytest.raises(InputError, match="more than 8 bits per channel"):
+    with pytest.raises(InputError, match="a.tif: unreadable image .32 bits per channel; convert"):
         upright(tmp_path / "a.tif")
+
+
+ODD = {
+    "grey.png": ("L", {}, ()),
+    "grey16.png": ("I;16", {}, (photograph.DEEP,)),
+    "grey16.tif": ("I;16", {}, (photograph.DEEP,)),
+    "print.jpg": ("CMYK", {}, ()),
+    "print.tif": ("CMYK", {}, ()),
+    "palette.png": ("P", {}, ()),
+    "palette.gif": ("P", {}, ()),
+    "alpha.png": ("RGBA", {}, (photograph.WHITE,)),
+    "alpha.webp": ("RGBA", {}, (photograph.WHITE,)),
+    "grey-alpha.png": ("LA", {}, (photograph.WHITE,)),
+    "turned.jpg": ("RGB", {"exif": 6}, (photograph.TURNED,)),
+    "turned.png": ("RGB", {"exif": 6}, (photograph.TURNED,)),
+    "turned.webp": ("RGB", {"exif": 6}, (photograph.TURNED,)),
+    "moving.gif": ("P", {"more": True}, (photograph.FIRST,)),
+    "moving.png": ("RGB", {"more": True}, (photograph.FIRST,)),
+    "moving.webp": ("RGB", {"more": True}, (photograph.FIRST,)),
+    "pages.tif": ("RGB", {"more": True}, (photograph.FIRST,)),
+    "two.mpo": ("RGB", {"more": True}, (photograph.FIRST,)),
+}
+"""Unusual pictures: their mode, how they are saved, and what is told of them."""
+
+
+def odd(mode: str, turned: bool) -> Image.Image:
+    """A picture that is dark on the left and bright on the right when it is shown upright."""
+    ramp = np.tile(np.linspace(20, 235, 60), (40, 1))
+    if mode == "I;16":
+        return Image.fromarray((ramp * 257).astype(np.uint16))
+    grey = Image.fromarray(ramp.astype(np.uint8))
+    own = grey.convert("RGB").convert(mode) if mode == "CMYK" else grey.convert(mode)
+    if "A" in mode:
+        alpha = Image.new("L", own.size, 255)
+        alpha.paste(0, (0, 0, 4, 4))
+        own.putalpha(alpha)
+    return own.transpose(Image.Transpose.ROTATE_90) if turned else own
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_unusual_pictures_look_as_viewers_show_them(tmp_path: Path, name: str) -> None:
+    (mode, options, told), path, more = ODD[name], tmp_path / name, {}
+    picture = odd(mode, "exif" in options)
+    if "exif" in options:
+        more["exif"] = Image.Exif()
+        more["exif"][0x112] = options["exif"]
+    if "more" in options:
+        more |= {"save_all": True, "append_images": [picture.transpose(Image.Transpose.ROTATE_180)]}
+    picture.save(path, **more)
+    content, width, height, notes = upright(path, short_side=1000)
+    assert (width, height, notes) == (60, 40, told)
+    grey = np.asarray(opened(content).convert("RGB").convert("L"), float)
+    assert grey.shape == (40, 60)
+    assert np.abs(grey[20] - np.linspace(20, 235, 60)).max() < 12
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "tif", "webp", "bmp"])
+@pytest.mark.parametrize("fault", ["cut", "empty", "bomb", "text"])
+def test_bad_pictures_of_every_format_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, fault: str
+) -> None:
+    path = save(tmp_path / f"a.{suffix}", (300, 200))
+    content = path.read_bytes()
+    bad = {"cut": content[: len(content) // 2], "empty": b"", "text": b"no picture"}
+    path.write_bytes(bad.get(fault, content))
+    if fault == "bomb":
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20_000)
+    with pytest.raises(InputError, match=f"a.{suffix}: unreadable image .+; restore the file"):
+        upright(path)
 
 
 def test_every_format_of_users_has_a_suffix() -> None:

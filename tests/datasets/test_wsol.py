@@ -139,7 +139,11 @@ def test_only_the_official_lists_are_called_the_benchmark(
     name = "CUB-200-2011 subset (splits of Choe et al., 2 classes, 20 images)"
     assert records(root, params)[0].name == name
     assert records(root, params)[0].short_side == params.data.short_side
-    assert wsol._OFFICIAL_COUNTS == {"CUB": (5994, 1000, 5794), "ILSVRC": (1281167, 10000, 50000)}
+    assert wsol._OFFICIAL_COUNTS == {
+        "CUB": (5994, 1000, 5794),
+        "ILSVRC": (1281167, 10000, 50000),
+        "OpenImages": (29819, 2500, 5000),
+    }
     monkeypatch.setattr(wsol, "_OFFICIAL_COUNTS", {"CUB": (10, 4, 6)})
     assert records(root, params)[0].name == "CUB-200-2011 (splits of Choe et al.)"
 

@@ -20,12 +20,16 @@ from pipeline.errors import InputError
 from pipeline.evaluation.localization.boxes import component_boxes, mean_threshold_box
 from pipeline.evaluation.localization.maps import resize_map, to_levels
 from pipeline.evaluation.localization.predictions import read_predictions
+from pipeline.evaluation.protocol.answer import Answer
+from pipeline.evaluation.protocol.pairs import stored_pairs
+from pipeline.evaluation.protocol.sources import DEFAULT, figures_by_source, source_of
 from pipeline.methods import registry
+from pipeline.models.folder import read_description
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
-from pipeline.prediction.rule import BoxRule
+from pipeline.prediction.rule import BoxRule, rule_of, unchosen
 from stages.evaluate import evaluate
-from stages.paths import predictions_file, split_folder
+from stages.paths import predictions_file, scores_file, split_folder
 from tests.conftest import REPOSITORY
 from tests.parameters import changed
 
@@ -42,7 +46,7 @@ def test_boxes_are_those_of_evaluation(
     for record in records:
         (workspace / f"{record.id}.png").write_bytes(record.image)
     paths = [f"{record.id}.png" for record in records]
-    found = list(pipeline.load(folder).boxes(paths, min_score=0))
+    found = list(pipeline.load(folder, boxes_from="attention").boxes(paths, min_score=0))
     predictions = list(read_predictions(predictions_file(model), "test"))
     assert len(found) == len(records) == 4
     for own, expected, record in zip(found, predictions, records, strict=True):
@@ -64,6 +68,43 @@ def box_of(response: np.ndarray, model: str, workspace: Path) -> np.ndarray:
         return mean_threshold_box(response)
     threshold = json.loads((workspace / f"data/scores/{model}.json").read_text())["threshold"]
     return component_boxes(to_levels(response))[round(threshold * 255)]
+
+
+@pytest.mark.parametrize("source", ["b2", "attention+b"])
+def test_boxes_of_spg_are_those_that_compare_judges_for_the_recommended_map(
+    workspace: Path, leave: Callable[..., Path], quick: Params, source: str
+) -> None:
+    params = changed(quick, spg__localize_from=source, evaluate__ten_crop=False)
+    folder = leave(workspace, "spg", params)
+    evaluate(params, "spg")
+    stored = {
+        name: stored_pairs(predictions_file("spg"), PackedSplit(split_folder("single", name)))
+        for name in ("test", "val")
+    }
+    both = stored["test"], stored["val"]
+    described = {"seed": 0, "dataset": "boxes", "classes": ["red", "lime", "blue"]}
+    scores = {
+        name: described | judged.scores(params)
+        for name, judged in figures_by_source(both, both, params).items()
+    }
+    scores_file("compare").write_text(json.dumps({"sources": scores}))
+    model, threshold = pipeline.load(folder), scores["spg:guidance"]["threshold"]
+    assert (model.rule.source, model.rule.threshold) == (source, threshold)
+    assert f"in {source}, the largest part" in str(model.rule)
+    for _, record in stored["test"]:
+        (workspace / f"{record.id}.png").write_bytes(record.image)
+    pictures = [f"{record.id}.png" for _, record in stored["test"]]
+    for found, (prediction, record) in zip(model.localize(pictures), stored["test"], strict=True):
+        shown = replace(record, labels=tuple(found.labels.tolist()))
+        own = source_of(source)(Answer(prediction, shown, params.input.align_corners))
+        assert found.response_maps is not None
+        np.testing.assert_allclose(found.response_maps[0], own, atol=1e-6)
+        box = component_boxes(to_levels(own))[round(threshold * 255)]
+        assert found.boxes_xyxy[0].tolist() == box.tolist()
+
+
+def test_the_default_map_of_spg_is_that_of_params_yaml(params: Params) -> None:
+    assert params.spg.localize_from == DEFAULT
 
 
 def test_a_large_photograph_is_seen_as_its_data_set_would_store_it(
@@ -206,19 +247,16 @@ def test_a_model_without_maps_is_refused(
 
 @pytest.fixture
 def scored(models: Path) -> Callable[..., None]:
-    """Leave scores of SPG as stage evaluate does, some of them changed."""
+    """Leave scores of SPG as stages evaluate and compare do, some of them changed."""
 
-    def write(**values: object) -> None:
-        scores = {
-            "model": "spg",
-            "seed": 0,
-            "dataset": "boxes",
-            "classes": ["red", "lime", "blue"],
-            "threshold": 0.4,
-        }
+    def write(guidance: bool = True, **values: object) -> None:
+        described = {"seed": 0, "dataset": "boxes", "classes": ["red", "lime", "blue"]}
+        guided = described | {"threshold": 0.6, "source": "b2"} | values
+        sources = {"spg:b2": guided} | ({"spg:guidance": guided} if guidance else {})
         path = models.parent / "scores/spg.json"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(scores | values))
+        path.write_text(json.dumps(described | {"model": "spg", "threshold": 0.4} | values))
+        path.with_name("compare.json").write_text(json.dumps({"sources": sources}))
 
     return write
 
@@ -226,34 +264,72 @@ def scored(models: Path) -> Callable[..., None]:
 def test_the_threshold_is_that_of_evaluation_the_given_one_or_the_mean(
     models: Path, scored: Callable[..., None], tmp_path: Path
 ) -> None:
-    assert pipeline.load(models / "spg").rule == BoxRule()
+    guided = BoxRule(0.5, "nothing has chosen another", DEFAULT)
+    assert pipeline.load(models / "spg").rule == guided
+    assert pipeline.load(models / "cam_single").rule == BoxRule()
     scored()
-    assert pipeline.load(models / "spg").rule.threshold == 0.4
-    assert "spg.json" in str(pipeline.load(models / "spg").rule)
-    assert pipeline.load(models / "spg", threshold=0.2).rule == BoxRule(0.2, "as given")
+    found = pipeline.load(models / "spg").rule
+    assert (found.threshold, found.source) == (0.6, "b2") and "compare.json" in str(found)
+    attention = pipeline.load(models / "spg", boxes_from="attention").rule
+    assert (attention.threshold, attention.source) == (0.4, "attention")
+    assert "spg.json" in str(attention)
+    assert pipeline.load(models / "spg", boxes_from="b").rule == BoxRule(source="b")
+    assert pipeline.load(models / "spg", threshold=0.2).rule == BoxRule(0.2, "as given", "b2")
     assert pipeline.load(models / "spn_multi").rule == BoxRule()
     (models / "spg").rename(models / "mine")  # whose scores need not be those of data/scores/spg
-    assert pipeline.load(models / "mine").rule == BoxRule()
+    assert pipeline.load(models / "mine").rule == guided
+
+
+def test_where_evaluation_recommends_no_map_the_attention_is_taken(
+    models: Path, scored: Callable[..., None]
+) -> None:
+    scored(guidance=False)
+    assert pipeline.load(models / "spg").rule.source == "attention"
+
+
+def test_where_there_were_no_boxes_to_choose_by_evaluation_decides_nothing(
+    models: Path, scored: Callable[..., None]
+) -> None:
+    path = models.parent / "scores/spg.json"
+    scored()
+    own = json.loads(path.read_text())
+    path.write_text(json.dumps({key: own[key] for key in ("seed", "dataset", "classes")}))
+    path.with_name("compare.json").write_text(json.dumps({"sources": {}}))
+    assert pipeline.load(models / "spg").rule == unchosen(DEFAULT)
+    assert pipeline.load(models / "spg", boxes_from="attention").rule == BoxRule()
+
+
+@pytest.mark.parametrize(("model", "source"), [("spg", "a"), ("cam_single", "b"), ("spg", "c")])
+def test_a_map_that_a_model_does_not_have_is_refused(models: Path, model: str, source: str) -> None:
+    content = json.loads((models / "spg/model.json").read_text())["parameters"]
+    edit(models / "spg", parameters=content | {"spg": content["spg"] | {"with_c": False}})
+    told = f"boxes from '{source}': {model} has boxes from attention"
+    with pytest.raises(InputError, match=told):
+        rule_of(models / model, read_description(models / model), None, source)
 
 
 @pytest.mark.parametrize("values", [{"seed": 1}, {"dataset": "x"}, {"classes": ["red"]}])
-def test_scores_of_another_training_are_refused(
-    models: Path, scored: Callable[..., None], values: dict[str, object]
+@pytest.mark.parametrize(("file", "source"), [("spg", "attention"), ("compare", "b2")])
+def test_scores_of_another_training_choose_nothing_and_are_told(
+    models: Path, scored: Callable[..., None], values: dict[str, object], file: str, source: str
 ) -> None:
     scored(**values)
-    with pytest.raises(
-        InputError, match="spg.json: the scores of another training; run `dvc repro"
-    ):
-        pipeline.load(models / "spg")
+    found = pipeline.load(models / "spg", boxes_from=source).rule
+    assert found.threshold is None and f"{file}.json is of another training" in str(found)
+    assert pipeline.load(models / "spg").rule.source == DEFAULT
 
 
-def test_damaged_scores_are_refused_unless_a_threshold_is_given(
-    models: Path, scored: Callable[..., None]
+@pytest.mark.parametrize(("file", "source"), [("spg", "attention"), ("compare", "b2")])
+def test_damaged_scores_are_refused_unless_all_is_given(
+    models: Path, scored: Callable[..., None], file: str, source: str
 ) -> None:
     scored(threshold=None)
-    with pytest.raises(InputError, match="spg.json: damaged .*or give --threshold"):
-        pipeline.load(models / "spg")
-    assert pipeline.load(models / "spg", threshold=0.5).rule.threshold == 0.5
+    with pytest.raises(InputError, match=f"{file}.json: damaged .*or give --threshold and --boxes"):
+        pipeline.load(models / "spg", boxes_from=source)
+    assert pipeline.load(models / "spg", 0.5, source).rule == BoxRule(0.5, "as given", source)
+    (models.parent / "scores/compare.json").write_text("{")
+    with pytest.raises(InputError, match="compare.json: damaged"):
+        pipeline.load(models / "spg", 0.5)
 
 
 def test_importing_the_package_imports_no_network() -> None:

@@ -263,7 +263,7 @@ def test_another_call_must_have_another_folder(
     ):
         told = refused(run, capsys, *words)
         assert f"out: holds results of another call ({key} differ); name another folder" in told
-    assert "(model, boxes" not in refused(run, capsys, "photos", model="spg")
+    assert "(model, boxes" not in refused(run, capsys, "photos", model="cam_single")
     assert files_of(Path("out")) == before
 
 

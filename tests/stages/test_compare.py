@@ -156,6 +156,7 @@ def test_the_source_that_is_recommended_has_a_row_of_its_own(stored: None, quick
     assert set(content["sources"]) == {*SOURCES, "spg:guidance"}
     differences = content["differences"]
     assert differences["spg:guidance"] == differences["spg:b2"]
+    assert content["sources"]["spg:guidance"]["source"] == "b2"
 
 
 def test_without_branch_c_there_are_no_boxes_from_it(stored: None, quick: Params) -> None:

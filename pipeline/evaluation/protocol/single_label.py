@@ -41,6 +41,7 @@ from pipeline.evaluation.protocol.estimates import (
     of_some,
 )
 from pipeline.evaluation.protocol.pairs import Pairs
+from pipeline.packed.record import IGNORED
 from pipeline.params import InputParams
 
 
@@ -138,7 +139,7 @@ def outcomes_of(pairs: Pairs, params: InputParams, edges: Edges = half_open) -> 
             mean_hits.append(is_located(edges(mean_threshold_box(response)), record.boxes_xyxy))
         if record.mask is not None:
             masked.append(image)
-            histograms.append(level_histograms(levels, object_pixels(record.mask)))
+            histograms.append(level_histograms(levels, *mask_pixels(record.mask)))
     return Outcomes(
         labels=np.array(labels, np.int64),
         ranks=np.array(ranks, np.int64),
@@ -166,10 +167,10 @@ def every_answer(pairs: Pairs, params: InputParams) -> Iterator[Answer]:
         raise InputError("nothing to score: the split is empty; check the data set's lists")
 
 
-def object_pixels(mask: bytes) -> NDArray[np.bool_]:
-    """Tell the pixels of objects, (H, W), from a record's mask."""
-    objects: NDArray[np.bool_] = np.asarray(Image.open(BytesIO(mask))) > 0
-    return objects
+def mask_pixels(mask: bytes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell the pixels of objects, and those that do not count, (H, W), from a record's mask."""
+    values = np.asarray(Image.open(BytesIO(mask)))
+    return (values > 0) & (values < IGNORED), values == IGNORED
 
 
 class BoxErrors:

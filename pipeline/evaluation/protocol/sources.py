@@ -77,6 +77,9 @@ def _offsets(side: int) -> NDArray[np.float32]:
     return np.abs((np.arange(side, dtype=np.float32) + 0.5) / side - 0.5)
 
 
+ATTENTION = "attention"
+"""Name of the source that is the map of the class alone."""
+
 SPG_SOURCES: Mapping[str, Named] = {
     "b2": Named("SPG, boxes from B2", branch("b2")),
     "b1": Named("SPG, boxes from B1", branch("b1")),
@@ -90,7 +93,7 @@ SPG_SOURCES: Mapping[str, Named] = {
 """The sources of SPG's predictions besides its attention."""
 
 PLAIN_SOURCES: Mapping[str, Named] = {
-    "attention": Named("SPG-plain", attention),
+    ATTENTION: Named("SPG-plain", attention),
     "attention+gaussian": Named(
         "control: SPG-plain, boxes from attention + centred Gaussian", both(attention, gaussian)
     ),
@@ -99,7 +102,18 @@ PLAIN_SOURCES: Mapping[str, Named] = {
 """The sources of SPG-plain's predictions: what all are compared with, and controls."""
 
 
-RECOMMENDED = "spg:guidance"
+def source_of(name: str) -> Source:
+    """Return the source of SPG's boxes that a value of `spg.localize_from` names."""
+    return attention if name == ATTENTION else SPG_SOURCES[name].source
+
+
+DEFAULT = "attention+b"
+"""The source of SPG's boxes where nothing names another: what params.yaml comes with."""
+
+GUIDED = "spg"
+"""The model that has these sources."""
+
+RECOMMENDED = f"{GUIDED}:guidance"
 """Name of the model whose boxes come from the source that `spg.localize_from` names."""
 
 
@@ -108,7 +122,8 @@ def figures_by_source(
 ) -> dict[str, Judged]:
     """Return the localization errors, percent, by `spg:<source>` and `spg_plain:<source>`.
 
-    `spg.localize_from` stands there as RECOMMENDED too, unless it is the attention.
+    `spg.localize_from` stands there as RECOMMENDED too, which tells its name as `source`, unless it
+    is the attention.
 
     Args:
         spg, plain: the predictions of SPG and of SPG-plain, as for `source_figures`.
@@ -117,13 +132,14 @@ def figures_by_source(
     own = {name: named for name, named in SPG_SOURCES.items() if name != "c" or with_c}
     found = {
         f"{model}:{name}": figures
-        for model, pairs, sources in (("spg", spg, own), ("spg_plain", plain, PLAIN_SOURCES))
+        for model, pairs, sources in ((GUIDED, spg, own), ("spg_plain", plain, PLAIN_SOURCES))
         for name, figures in source_figures(*pairs, sources, params).items()
     }
-    if found and params.spg.localize_from != "attention":
-        chosen = found[f"spg:{params.spg.localize_from}"]
-        label = {"label": "SPG, boxes from its guidance"}
-        found[RECOMMENDED] = chosen._replace(fixed=chosen.fixed | label)
+    name = params.spg.localize_from
+    if found and name != ATTENTION:
+        chosen = found[f"{GUIDED}:{name}"]
+        told = {"label": "SPG, boxes from its guidance", "source": name}
+        found[RECOMMENDED] = chosen._replace(fixed=chosen.fixed | told)
     return found
 
 

@@ -188,6 +188,7 @@ def test_the_recommended_source_has_a_name_of_its_own(few, source):
     found = everything(few, spg__localize_from=source)
     recommended = found[RECOMMENDED].scores(few)
     assert recommended.pop("label") == "SPG, boxes from its guidance"
+    assert recommended.pop("source") == source
     own = found[f"spg:{source}"].scores(few)
     assert own.pop("label") == SPG_SOURCES[source].label
     assert recommended == own
