@@ -30,6 +30,7 @@ PLUMBING = (
     "pipeline/workspace.py",
     "pipeline/checksum.py",
     "pipeline/progress.py",
+    "pipeline/signals.py",
     "pipeline/methods/__init__.py",
     "pipeline/methods/registry.py",
     "stages/__init__.py",

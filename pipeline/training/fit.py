@@ -20,8 +20,9 @@ from pipeline.packed.pictures import Annotate, ClassTargets
 from pipeline.packed.record import SPLITS, Task
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params, Section, TrainParams
-from pipeline.training.checkpoints import Checkpoints, History
+from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import Watch, train, unwatched
+from pipeline.training.progress import History
 
 
 def fit(
@@ -37,8 +38,7 @@ def fit(
     """Train a method from the backbone's first weights; write the folder of the trained model.
 
     It holds the weights, what they are (`pipeline.models.folder`), `history.csv` and what the
-    method's `prepare` writes. An interrupted call, repeated, goes on after the last epoch that it
-    completed.
+    method's `prepare` writes. An interrupted call, repeated, goes on after its last checkpoint.
 
     Args:
         data, backbone: the folder of the track's packed splits and the first weights, to read.

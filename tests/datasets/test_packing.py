@@ -361,7 +361,10 @@ def test_an_interrupted_packing_leaves_no_process_behind(tmp_path: Path) -> None
     assert names(tmp_path) >= {".multi.parts"} and "multi" not in names(tmp_path)
 
 
-def test_two_packings_of_one_track_do_not_meet(tmp_path: Path) -> None:
+def test_two_packings_of_one_track_do_not_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.locks.PATIENCE", 0)
     with held_up(tmp_path, at=8, workers=1) as process:
         told = "multi.lock: another process runs this packing; wait for it or end it"
         refused(dataset(train=3), tmp_path / "multi", told)
