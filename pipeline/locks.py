@@ -8,6 +8,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import TextIO
 
+from pipeline.disk import refusals_told
 from pipeline.errors import InputError
 
 PATIENCE = 10.0
@@ -26,8 +27,7 @@ def locked(path: Path, work: str) -> Iterator[None]:
     Raises:
         InputError: another process holds it, and still does so after `PATIENCE`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as lock:
+    with _opened(path) as lock:
         last = monotonic() + PATIENCE
         while not _taken(lock):
             if monotonic() > last:
@@ -53,7 +53,12 @@ def _taken(lock: TextIO) -> bool:
 @contextmanager
 def turn(path: Path) -> Iterator[None]:
     """Hold the lock file `path` as soon as those that came before have let it go."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
+    with _opened(path) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _opened(path: Path) -> TextIO:
+    with refusals_told(path, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+")

@@ -354,6 +354,7 @@ class Params(Section):
     """The whole of params.yaml."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
+    deterministic: bool
     data: DataParams
     cutouts: CutoutsParams
     folder: FolderParams

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 ASKED = (signal.SIGINT, signal.SIGTERM)
 
@@ -43,7 +43,8 @@ def deferred() -> Iterator[Request]:
 
     Signals that the process ignores stay ignored.
     """
-    request, before = Request(), {}
+    request = Request()
+    before: dict[signal.Signals, Any] = {}
 
     def note(number: int, frame: FrameType | None) -> None:
         request.number = number

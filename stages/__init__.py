@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.params import load
+from pipeline.processes import lost_workers_told
 from pipeline.signals import Terminated, raise_on_term
 
 PARAMS = Path("params.yaml")
@@ -27,7 +28,8 @@ def run(stage: Callable[..., None]) -> None:
         if len(sys.argv) - 1 != len(names):
             usage = " ".join([f"sh stages/run {stage.__name__}", *map(str.upper, names)])
             raise InputError(f"{len(sys.argv) - 1} argument(s) given; usage: {usage}")
-        stage(load(PARAMS), *sys.argv[1:])
+        with lost_workers_told():
+            stage(load(PARAMS), *sys.argv[1:])
     except InputError as error:
         sys.exit(f"{stage.__name__}: {error}")
     except (KeyboardInterrupt, Terminated) as asked:

@@ -21,6 +21,7 @@ OURS = ("pipeline", "stages")
 PLUMBING = (
     "pipeline/__init__.py",
     "pipeline/errors.py",
+    "pipeline/disk.py",
     "pipeline/files.py",
     "pipeline/folders.py",
     "pipeline/locks.py",

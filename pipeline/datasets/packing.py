@@ -4,7 +4,6 @@ Each worker makes the records of one part after the other and writes them to sha
 what the parts are does not depend on the workers, nor then do the bytes.
 """
 
-import errno
 import hashlib
 import json
 import multiprocessing
@@ -32,6 +31,7 @@ from tqdm import tqdm
 
 from pipeline.datasets import parts
 from pipeline.datasets.parts import Part, Unfinished, parts_of
+from pipeline.disk import FULL, NoRoom
 from pipeline.errors import InputError
 from pipeline.locks import locked
 from pipeline.packed import shards
@@ -126,6 +126,12 @@ def _pool(dataset: Dataset, unfinished: Unfinished, workers: int) -> Iterator[Pr
     try:
         pool.submit(int).result()  # forks before a line of progress brings a thread
         yield pool
+    except (NoRoom, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in FULL:
+            raise
+        raise InputError(
+            f"{unfinished.target}: no space left; make room {_AGAIN} ({error})"
+        ) from None
     except InputError as error:
         raise error from None  # not the worker's traceback
     except BrokenProcessPool:
@@ -133,10 +139,6 @@ def _pool(dataset: Dataset, unfinished: Unfinished, workers: int) -> Iterator[Pr
             "the system ended a worker process, most often because memory ran out; free memory, "
             f"or allow fewer cores (taskset --cpu-list 0,1), {_AGAIN}"
         ) from None
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        raise InputError(f"{unfinished.target}: no space left; make room {_AGAIN}") from None
     finally:
         work.stop.value = True
         pool.shutdown(cancel_futures=True)
@@ -164,6 +166,7 @@ def _begin(work: _Work) -> None:
     global _work
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

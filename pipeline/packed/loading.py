@@ -1,14 +1,12 @@
 """Batches of pictures, made by as many processes as the machine has room for."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any, TypeVar
 
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pipeline.errors import InputError, first_line
 from pipeline.processes import workers
 from pipeline.signals import leave_signals_to_parent
 
@@ -32,21 +30,6 @@ def loader(items: Dataset[T], batch_size: int, keys: Sampler[Any] | None = None)
     return DataLoader(
         items, batch_size, sampler=keys, num_workers=count, worker_init_fn=leave_signals_to_parent
     )
-
-
-@contextmanager
-def lost_workers_told() -> Iterator[None]:
-    """Turn torch's error about a process of a loader that was killed into an InputError."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker"):
-            raise
-        raise InputError(
-            "the system ended a process that makes batches, most often because memory ran out; "
-            "free memory, or allow fewer cores (taskset --cpu-list 0,1), and run it again "
-            f"({first_line(error)})"
-        ) from None
 
 
 def _bytes(item: Any) -> int:

@@ -14,14 +14,15 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from time import monotonic
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
+from pipeline.disk import no_room, refusals_told, require_room
 from pipeline.errors import InputError
 from pipeline.locks import locked
 from pipeline.progress import say
@@ -50,7 +51,7 @@ class Checkpoints:
     @property
     def last(self) -> Path | None:
         """Folder of the last complete checkpoint."""
-        return max(self._complete(), default=None)
+        return max(self._whole(), default=None)
 
     def due(self) -> bool:
         """Whether it is time for a checkpoint within an epoch."""
@@ -61,27 +62,32 @@ class Checkpoints:
         began, part = monotonic(), self.folder / "part"
         if accelerator.is_main_process:
             shutil.rmtree(part, ignore_errors=True)
+            require_room(self.folder, _bytes(self.last), "a checkpoint")
         accelerator.wait_for_everyone()
-        accelerator.save_state(str(part))
-        # Each process writes the state of its own random numbers.
-        accelerator.wait_for_everyone()
-        if accelerator.is_main_process:
-            self._complete_part(part, progress)
+        try:
+            with _refusals_told(part):
+                accelerator.save_state(str(part))
+                # Each process writes the state of its own random numbers.
+                accelerator.wait_for_everyone()
+                if accelerator.is_main_process:
+                    self._complete(part, progress)
+        finally:
+            if accelerator.is_main_process:
+                shutil.rmtree(part, ignore_errors=True)
         self._saved = monotonic()
         self._took = self._saved - began
 
-    def _complete_part(self, part: Path, progress: Progress) -> None:
+    def _complete(self, part: Path, progress: Progress) -> None:
+        """Write what only the main process knows; rename it, and remove old ones."""
         stored = {k: v for k, v in vars(progress).items() if k != "unseen"}
         (part / _PROGRESS).write_text(json.dumps(stored))
         (part / _CHECKSUMS).write_text(json.dumps(_digests(part)))
         for path in part.iterdir():
             _to_disk(path)
         complete = self.folder / f"epoch-{progress.epoch + 1:04d}-step-{progress.step:06d}"
-        if complete.exists():  # restored, and asked to end before another step
-            shutil.rmtree(part)
-        else:
+        if not complete.exists():  # as when restored, and asked to end before another step
             os.rename(part, complete)
-        for earlier in self._complete()[:-KEPT]:
+        for earlier in self._whole()[:-KEPT]:
             shutil.rmtree(earlier)
 
     def restore(self, accelerator: Accelerator) -> Progress:
@@ -97,7 +103,7 @@ class Checkpoints:
 
     def _newest_whole(self) -> Path | None:
         """Return the newest checkpoint that is whole; remove, and name, those that are not."""
-        complete = self._complete()
+        complete = self._whole()
         for folder in reversed(complete):
             damage = _damage(folder)
             if not damage:
@@ -109,7 +115,7 @@ class Checkpoints:
             say(f"{self.folder}: no whole checkpoint is left; training starts from the beginning")
         return None
 
-    def _complete(self) -> list[Path]:
+    def _whole(self) -> list[Path]:
         """The folders of complete checkpoints, the newest last."""
         return sorted(self.folder.glob("epoch-*-step-*"))
 
@@ -147,6 +153,23 @@ def _damage(folder: Path) -> str:
     names = sorted({*expected, *found})
     wrong = [name for name in names if expected.get(name) != found.get(name)]
     return f"{', '.join(wrong)}: other content than was written" if wrong else ""
+
+
+def _bytes(folder: Path | None) -> int:
+    """The bytes of a checkpoint, which the next one of the same training takes too."""
+    return sum(path.stat().st_size for path in folder.iterdir()) if folder else 0
+
+
+@contextmanager
+def _refusals_told(part: Path) -> Iterator[None]:
+    try:
+        with refusals_told(part, part):
+            yield
+    except RuntimeError as error:
+        # What torch's writer makes of a full disk.
+        if "inline_container" not in str(error):
+            raise
+        raise no_room(part, part) from None
 
 
 def _to_disk(path: Path) -> None:

@@ -13,6 +13,7 @@ from pipeline.fingerprint import fingerprint
 from pipeline.folders import atomic_folder
 from pipeline.locks import turn
 from pipeline.models.backbones import Backbone
+from pipeline.models.device import repeat_exactly
 from pipeline.models.folder import describe
 from pipeline.models.interface import WEIGHTS, Method
 from pipeline.models.weights import require, save_weights
@@ -108,7 +109,7 @@ def unfinished(
         reads: the files that decide the module besides.
     """
     settings = [section.model_dump() for section in (params.input, *own, schedule)]
-    key = fingerprint([params.seed, *settings, *digests], reads)
+    key = fingerprint([params.seed, params.deterministic, *settings, *digests], reads)
     return Checkpoints(scratch.with_name(f"{scratch.name}-{key}"))
 
 
@@ -131,6 +132,7 @@ def resume(
         targets: what the objective learns from; by default the classes.
         watch: gives further figures for the history after each epoch.
     """
+    repeat_exactly(params.deterministic)
     set_seed(params.seed)
     module = objective()
     learnt = targets or ClassTargets(images)

@@ -15,7 +15,6 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from pipeline.models.device import prepare_cpu
-from pipeline.packed.loading import lost_workers_told
 from pipeline.packed.pictures import Annotate
 from pipeline.packed.store import PackedSplit
 from pipeline.params import InputParams, TrainParams
@@ -57,8 +56,7 @@ def train(
 
     Raises:
         NonFiniteLoss: names the epoch, the step and the last good checkpoint.
-        InputError: another process trains the same thing, there is no room for a checkpoint, or
-            the system ended a process that loads images.
+        InputError: another process trains the same thing, or a checkpoint cannot be written.
         KeyboardInterrupt, Terminated: the process was asked to end; a checkpoint is written.
     """
     set_seed(seed)
@@ -80,7 +78,7 @@ def train(
     accelerator.register_for_checkpointing(scheduler)
     # One lock for all the processes of a training.
     lock = checkpoints.locked() if accelerator.is_main_process else nullcontext()
-    with lock, deferred() as request, lost_workers_told():
+    with lock, deferred() as request:
         progress = checkpoints.restore(accelerator)
         pause = Pause(accelerator, objective, checkpoints, request)
         while progress.epoch < params.epochs:
