@@ -17,6 +17,11 @@ _QUALITY = 90
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF")
 _OF_USERS = (*_FORMATS, "TIFF", "WEBP")
 
+
+class CorruptImage(InputError):
+    """The content of a file is no picture, or a damaged one; data.skip_corrupt tolerates some."""
+
+
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """How the names of files end that `upright` reads."""
 
@@ -44,8 +49,8 @@ def load(path: Path, short_side: int) -> tuple[bytes, int, int]:
     An orientation in the metadata is ignored: boxes refer to the pixels as they are stored.
 
     Raises:
-        InputError: the file is missing, empty, truncated, no JPEG, PNG, BMP or GIF, or has more
-            than 8 bits per channel.
+        InputError: the file is missing; a CorruptImage: it is empty, truncated, no JPEG, PNG, BMP
+            or GIF, or has more than 8 bits per channel.
     """
     content = read_bytes(path, "a listed image")
     with _decoded(content, str(path), _FORMATS) as image:
@@ -111,7 +116,7 @@ def _decoded(content: bytes, name: str, formats: tuple[str, ...]) -> Iterator[Im
             yield image
     except Exception as error:  # decoders refuse damaged files each in its own way
         reason = _reason(content, error, formats)
-        raise InputError(f"{name}: unreadable image ({reason}); restore the file") from None
+        raise CorruptImage(f"{name}: unreadable image ({reason}); restore the file") from None
 
 
 def _orientation(image: Image.Image) -> int:

@@ -37,7 +37,7 @@ def repeat_exactly(wanted: bool) -> None:
     torch.use_deterministic_algorithms(wanted, warn_only=True)
     torch.backends.cudnn.benchmark = not wanted
     # Nothing here reads memory before it is written, and to fill it takes time.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def keep_freed_memory() -> bool:
