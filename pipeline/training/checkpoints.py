@@ -21,6 +21,7 @@ from time import monotonic
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
+from safetensors import SafetensorError
 
 from pipeline.disk import no_room, refusals_told, require_room
 from pipeline.errors import InputError
@@ -34,6 +35,8 @@ USUAL_MINUTES = "10"
 SHARE = 0.01
 """Of the time, what checkpoints within an epoch may take: slow disks get fewer."""
 KEPT = 2
+_FULL = ("os error 28", "os error 122", "inline_container")
+"""What safetensors, and torch's own writer, make of a full disk or a quota."""
 _PROGRESS, _CHECKSUMS = "progress.json", "checksums.json"
 
 
@@ -165,9 +168,8 @@ def _refusals_told(part: Path) -> Iterator[None]:
     try:
         with refusals_told(part, part):
             yield
-    except RuntimeError as error:
-        # What torch's writer makes of a full disk.
-        if "inline_container" not in str(error):
+    except (RuntimeError, SafetensorError) as error:
+        if not any(sign in str(error) for sign in _FULL):
             raise
         raise no_room(part, part) from None
 
