@@ -16,6 +16,7 @@ that other work on the machine hits both sides; a ratio is the median over round
 import argparse
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -66,7 +67,7 @@ class Training:
         self.model, self.steps = model, given.steps
         plain = cost.schedule(model, params)
         size = given.batch_size or plain.batch_size
-        update = {"epochs": 1, "batch_size": size, "decay_epochs": [], **SLOW}
+        update: dict[str, Any] = {"epochs": 1, "batch_size": size, "decay_epochs": [], **SLOW}
         self.schedule: TrainParams = plain.model_copy(update=update)
         folder = split_folder(registry.MODELS[model].track, "train")
         # Two steps more: the first ones set things up.
@@ -102,7 +103,8 @@ class Training:
 
     def bare(self, batches: Sequence[tuple[Any, Any]]) -> float:
         """Return images per second of a bare loop over the batches."""
-        module = self.objective().to(compute_device(), memory_format=torch.channels_last).train()
+        module = self.objective().to(compute_device()).train()
+        module = module.to(memory_format=torch.channels_last)
         optimizer = SGD(learning_rates(module, self.schedule), momentum=self.schedule.momentum)
         starts = []
         for images, targets in batches:
@@ -125,15 +127,11 @@ def main() -> None:
     for model in given.models:
         training, twin = Training(model, given), Training(TWINS[model], given)
         own, others = training.batches(), twin.batches()
-        show(f"{model} loop", given, training.looped, lambda t=training, b=own: t.bare(b))
-        bare = [lambda t=twin, b=others: t.bare(b), lambda t=training, b=own: t.bare(b)]
-        show(f"{model} twin", given, *bare)
-        show(
-            f"{model} deterministic",
-            given,
-            lambda t=training, b=own: repeating(False, t, b),
-            lambda t=training, b=own: repeating(True, t, b),
-        )
+        bare, other = partial(training.bare, own), partial(twin.bare, others)
+        show(f"{model} loop", given, training.looped, bare)
+        show(f"{model} twin", given, other, bare)
+        fast, exact = (partial(repeating, wanted, training, own) for wanted in (False, True))
+        show(f"{model} deterministic", given, fast, exact)
         seconds = checkpoint(training)
         apart = max(60 * float(USUAL_MINUTES), seconds / SHARE)
         print(f"{model} checkpoint: {seconds:.2f} s, {seconds / apart:.2%} of the time")
