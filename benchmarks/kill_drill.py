@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +75,13 @@ def main() -> None:
                 kill(killed, given.stages, rng.uniform(0, took / given.each), alone=kills % 2 == 1)
                 kills += 1
             refused += finish(killed, given.stages)
-            differs = [name for name in COMPARED if content(alone, name) != content(killed, name)]
+            differs = [
+                f"{name}: {difference}"
+                for name in COMPARED
+                for difference in differences(content(alone, name), content(killed, name))
+            ]
             different += bool(differs)
-            print(f"{kills} kills: {', '.join(differs) or 'nothing'} differs", flush=True)
+            print("\n".join([f"{kills} kills: {len(differs)} differences", *differs]), flush=True)
             shutil.rmtree(killed)
     reasons = ", ".join(f"{reason}: {count}" for reason, count in refused.items()) or "none"
     print(f"{kills} kills; refused meanwhile: {reasons}; {different} ends differ")
@@ -162,6 +166,18 @@ def content(folder: Path, name: str) -> Any:
     """What a YAML or JSON file says; None if it is not there."""
     path = folder / name
     return YAML(typ="safe").load(path) if path.exists() else None
+
+
+def differences(one: Any, other: Any, key: str = "") -> Iterator[str]:
+    """Yield what differs in two nested values, a line each."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in sorted({*one, *other}):
+            yield from differences(one.get(name), other.get(name), f"{key} {name}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, pair in enumerate(zip(one, other, strict=True)):
+            yield from differences(*pair, f"{key} {number}")
+    elif one != other:
+        yield f"{key}: {one} or {other}"
 
 
 if __name__ == "__main__":
