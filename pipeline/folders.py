@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.disk import refusals_told
+
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
@@ -14,18 +16,23 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     On an exception the temporary folder is removed and `path` stays as it was. What a killed
     process of this machine left beside `path` is put right by the next call.
+
+    Raises:
+        InputError: the disk is full (NoRoom), or the parent cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A container may give this process the number of one that was killed.
-    for process in {*_left(path), os.getpid()}:
-        _put_right(path, process)
     temporary, old = _siblings(path, os.getpid())
-    temporary.mkdir()
+    with refusals_told(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A container may give this process the number of one that was killed.
+        for process in {*_left(path), os.getpid()}:
+            _put_right(path, process)
+        temporary.mkdir()
     try:
-        yield temporary
-        if path.exists():
-            path.rename(old)
-        temporary.rename(path)
+        with refusals_told(path, temporary):
+            yield temporary
+            if path.exists():
+                path.rename(old)
+            temporary.rename(path)
     finally:
         _put_right(path, os.getpid())
 

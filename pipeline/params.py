@@ -87,6 +87,7 @@ class DataParams(Section):
     val_fraction: Annotated[float, Field(ge=0, lt=1)]
     short_side: Annotated[int, Field(ge=32)]
     ilsvrc_blacklist: bool
+    skip_corrupt: Annotated[int, Field(ge=0)]
 
 
 class CutoutsParams(Section):
@@ -354,6 +355,7 @@ class Params(Section):
     """The whole of params.yaml."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
+    deterministic: bool
     data: DataParams
     cutouts: CutoutsParams
     folder: FolderParams

@@ -3,7 +3,10 @@
 import math
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from pipeline.errors import InputError, first_line
 
 MEMBERSHIP = Path("/proc/self/cgroup")
 CGROUPS = Path("/sys/fs/cgroup")
@@ -41,6 +44,21 @@ def granted_cores() -> int:
     """
     cores = min([len(os.sched_getaffinity(0)), *map(math.ceil, _quotas())])
     return max(1, cores // _sharers())
+
+
+@contextmanager
+def lost_workers_told() -> Iterator[None]:
+    """Turn torch's error about a process of a loader that was killed into an InputError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise InputError(
+            "the system ended a process that makes batches, most often because memory ran out; "
+            "free memory, or allow fewer cores (taskset --cpu-list 0,1), and run it again "
+            f"({first_line(error)})"
+        ) from None
 
 
 def _shared_bytes() -> int:

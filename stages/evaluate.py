@@ -1,8 +1,11 @@
 """Stage `evaluate`: what one trained model answers, and its scores."""
 
+from typing import Any
+
 from pipeline.evaluation.answers import answers_of
 from pipeline.files import write_json
 from pipeline.methods import registry
+from pipeline.packed.record import SPLITS
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
 from stages import run
@@ -24,13 +27,16 @@ def evaluate(params: Params, model: str) -> None:
         name: PackedSplit(split_folder(found.track, name)) for name in answers.splits(found.track)
     }
     answers.write(predictions_file(model), network, splits, folder, params)
-    described = {
+    described: dict[str, Any] = {
         "model": model,
         "backbone": params.backbone.name,
         "seed": params.seed,
         "dataset": test.name,
         "classes": list(test.classes),
     }
+    skipped = sum(len(PackedSplit(split_folder(found.track, name)).skipped) for name in SPLITS)
+    if skipped:
+        described["skipped_images"] = skipped
     scores = answers.judge(predictions_file(model), network, splits, params)
     write_json(scores_file(model), described | scores)
 

@@ -30,10 +30,11 @@ def preprocess(params: Params, track: Task) -> None:
     root = folder_of(name, source)
     dataset = source.read(root, params, track)
     sections = (params.data, params.cutouts, params.folder)
-    settings = [params.seed, *(section.model_dump() for section in sections)]
+    # Complete parts stay when more is tolerated.
+    settings = [params.seed, *(s.model_dump(exclude={"skip_corrupt"}) for s in sections)]
     raw = sorted(path for path in RAW.rglob("*") if path.is_file())
     origin = fingerprint([str(root.absolute()), *settings], raw)
-    pack(dataset, PACKED / track, origin, workers())
+    pack(dataset, PACKED / track, origin, workers(), params.data.skip_corrupt)
 
 
 def folder_of(name: str, source: Source) -> Path:

@@ -7,6 +7,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from dvc.fs import LocalFileSystem
+from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from pipeline.methods import registry
@@ -21,6 +23,7 @@ OURS = ("pipeline", "stages")
 PLUMBING = (
     "pipeline/__init__.py",
     "pipeline/errors.py",
+    "pipeline/disk.py",
     "pipeline/files.py",
     "pipeline/folders.py",
     "pipeline/locks.py",
@@ -30,6 +33,7 @@ PLUMBING = (
     "pipeline/workspace.py",
     "pipeline/checksum.py",
     "pipeline/progress.py",
+    "pipeline/signals.py",
     "pipeline/methods/__init__.py",
     "pipeline/methods/registry.py",
     "stages/__init__.py",
@@ -156,6 +160,26 @@ def test_dvc_yaml_and_its_lock_can_be_read():
     assert len((REPOSITORY / "dvc.yaml").read_text().splitlines()) <= 300
     lock = REPOSITORY / "dvc.lock"
     assert not lock.exists() or lock.stat().st_size <= 70_000
+
+
+def test_what_a_killed_process_leaves_is_no_part_of_an_out(tmp_path):
+    """Folders of outs are dependencies: one more file in them would be another state."""
+    (tmp_path / ".dvcignore").write_text((REPOSITORY / ".dvcignore").read_text())
+    folder = tmp_path / "data/packed"
+    folder.mkdir(parents=True)
+    left = (
+        ".multi.lock",
+        ".multi.parts/1/a",
+        ".multi.7.part/a",
+        ".multi.7.old/a",
+        ".a.arrow.7.part",
+    )
+    for name in ("multi/a.arrow", *left):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    (tmp_path / ".dvc").mkdir()
+    found = Repo(tmp_path, uninitialized=True).dvcignore.find(LocalFileSystem(), str(folder))
+    assert [Path(path).name for path in found] == ["a.arrow"]
 
 
 def test_only_the_registry_imports_by_name():

@@ -194,4 +194,4 @@ def _loaded(path: Path, short_side: int, source: str) -> tuple[bytes, int, int]:
         return found.image, found.width, found.height
     except InputError as error:
         listed = "" if source == str(path) else f"{source}: "
-        raise InputError(f"{listed}{error}, or take the picture out") from None
+        raise type(error)(f"{listed}{error}, or take the picture out") from None

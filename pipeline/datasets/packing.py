@@ -4,7 +4,6 @@ Each worker makes the records of one part after the other and writes them to sha
 what the parts are does not depend on the workers, nor then do the bytes.
 """
 
-import errno
 import hashlib
 import json
 import multiprocessing
@@ -31,17 +30,20 @@ from typing import Any
 from tqdm import tqdm
 
 from pipeline.datasets import parts
-from pipeline.datasets.parts import Part, Unfinished, parts_of
+from pipeline.datasets.parts import Packed, Part, Unfinished, parts_of
+from pipeline.datasets.photograph import CorruptImage
+from pipeline.disk import FULL, NoRoom
 from pipeline.errors import InputError
 from pipeline.locks import locked
 from pipeline.packed import shards
 from pipeline.packed.record import Dataset, Record
 from pipeline.packed.shards import write_shards
+from pipeline.progress import say
 
 _AGAIN = "and run `dvc repro preprocess` again: complete parts are kept"
 
 
-def pack(dataset: Dataset, folder: Path, origin: str, workers: int) -> None:
+def pack(dataset: Dataset, folder: Path, origin: str, workers: int, skip_corrupt: int = 0) -> None:
     """Pack each split of `dataset` into <folder>/<split>; all replace the old folder at once.
 
     Memory does not grow with the number of records. A call that was cut off, repeated, makes only
@@ -52,6 +54,7 @@ def pack(dataset: Dataset, folder: Path, origin: str, workers: int) -> None:
             parameters, code, which files there are. What changes within pictures and annotations
             while a packing is unfinished is not noticed in the parts that are complete.
         workers: number of processes; the bytes do not depend on it.
+        skip_corrupt: images of all splits that may be left out, as they cannot be read.
 
     Raises:
         InputError: a split that must not be empty is, a record cannot be made, another process
@@ -62,12 +65,36 @@ def pack(dataset: Dataset, folder: Path, origin: str, workers: int) -> None:
     unfinished = Unfinished(folder, _key(dataset, origin))
     with locked(folder.with_name(f".{folder.name}.lock"), "this packing"):
         unfinished.remove_others()
-        with _pool(dataset, unfinished, workers) as pool:
+        skipped = _Skipped(skip_corrupt)
+        with _pool(dataset, unfinished, workers, skip_corrupt) as pool:
             # The smallest first: a bad annotation shows before the hours that training images take.
             for name in sorted(dataset.splits, key=lambda name: len(dataset.splits[name])):
                 # Twice as many tasks as workers: none waits, and the queue stays short.
-                _pack_split(dataset, name, unfinished, pool, 2 * workers)
+                _pack_split(dataset, name, unfinished, pool, 2 * workers, skipped)
         unfinished.finish(dataset)
+    skipped.tell()
+
+
+class _Skipped:
+    """Images that cannot be read and are left out, up to `most`."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.lines: list[str] = []
+
+    def add(self, lines: Iterable[str]) -> None:
+        """Count some more; InputError if these are too many."""
+        self.lines += lines
+        if len(self.lines) > self.most:
+            raise InputError(
+                f"{len(self.lines)} images cannot be read, and data.skip_corrupt allows "
+                f"{self.most}; restore the files, or raise it:\n" + "\n".join(self.lines)
+            )
+
+    def tell(self) -> None:
+        """Tell what was left out."""
+        for line in self.lines:
+            say(f"left out: {line}")
 
 
 def _refuse_empty(dataset: Dataset) -> None:
@@ -91,24 +118,33 @@ def _key(dataset: Dataset, origin: str) -> str:
 
 
 def _pack_split(
-    dataset: Dataset, name: str, unfinished: Unfinished, pool: ProcessPoolExecutor, ahead: int
+    dataset: Dataset,
+    name: str,
+    unfinished: Unfinished,
+    pool: ProcessPoolExecutor,
+    ahead: int,
+    skipped: _Skipped,
 ) -> None:
     """Pack the parts of a split that are not complete, with a line of progress on stderr."""
     split = dataset.splits[name]
     missing = [part for part in parts_of(name, split) if part not in unfinished]
+    for part in parts_of(name, split):
+        if part not in missing:
+            skipped.add(unfinished.packed(part).skipped)
     done = len(split) - sum(map(len, missing))
     tasks = ((part, split.keys[part.keys.start : part.keys.stop]) for part in missing)
     title = f"{dataset.name}, {name}"
     with tqdm(total=len(split), initial=done, desc=title, unit=" images", disable=None) as bar:
-        for count in _results(pool, tasks, ahead):
+        for count, left_out in _results(pool, tasks, ahead):
+            skipped.add(left_out)
             bar.update(count)
 
 
 def _results(
     pool: ProcessPoolExecutor, tasks: Iterable[tuple[Part, Sequence[Any]]], ahead: int
-) -> Iterator[int]:
-    """Yield the size of each part as it becomes complete, with at most `ahead` parts waiting."""
-    waiting: set[Future[int]] = set()
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield what `_pack_part` returns, part by part; at most `ahead` parts wait."""
+    waiting: set[Future[tuple[int, tuple[str, ...]]]] = set()
     for task in tasks:
         waiting.add(pool.submit(_pack_part, *task))
         if len(waiting) >= ahead:
@@ -118,14 +154,22 @@ def _results(
 
 
 @contextmanager
-def _pool(dataset: Dataset, unfinished: Unfinished, workers: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(
+    dataset: Dataset, unfinished: Unfinished, workers: int, skip_corrupt: int
+) -> Iterator[ProcessPoolExecutor]:
     """Yield worker processes; on any error they stop at their next record and are gone."""
     makes = {name: split.make for name, split in dataset.splits.items()}
-    work = _Work(makes, unfinished, RawValue(c_bool, False))
+    work = _Work(makes, unfinished, skip_corrupt, RawValue(c_bool, False))
     pool = ProcessPoolExecutor(workers, initializer=_begin, initargs=(work,))
     try:
         pool.submit(int).result()  # forks before a line of progress brings a thread
         yield pool
+    except (NoRoom, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in FULL:
+            raise
+        raise InputError(
+            f"{unfinished.target}: no space left; make room {_AGAIN} ({error})"
+        ) from None
     except InputError as error:
         raise error from None  # not the worker's traceback
     except BrokenProcessPool:
@@ -133,10 +177,6 @@ def _pool(dataset: Dataset, unfinished: Unfinished, workers: int) -> Iterator[Pr
             "the system ended a worker process, most often because memory ran out; free memory, "
             f"or allow fewer cores (taskset --cpu-list 0,1), {_AGAIN}"
         ) from None
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        raise InputError(f"{unfinished.target}: no space left; make room {_AGAIN}") from None
     finally:
         work.stop.value = True
         pool.shutdown(cancel_futures=True)
@@ -148,11 +188,13 @@ class _Work:
 
     Attributes:
         makes: for each split the function that makes records from keys.
+        skip_corrupt: images that may be left out.
         stop: true when the workers are to give up; without a lock that a killed one could hold.
     """
 
     makes: Mapping[str, Callable[[Sequence[Any]], Iterator[Record]]]
     unfinished: Unfinished
+    skip_corrupt: int
     stop: c_bool
 
 
@@ -164,6 +206,7 @@ def _begin(work: _Work) -> None:
     global _work
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -175,17 +218,35 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _pack_part(part: Part, keys: Sequence[Any]) -> int:
-    """Write a part, in a worker process; return its size."""
-    folder = _work.unfinished.folder(part.split)
-    written = write_shards(folder, part.stem, _until_stopped(keys, _work.makes[part.split](keys)))
-    _work.unfinished.add(part, written)
-    return len(keys)
+def _pack_part(part: Part, keys: Sequence[Any]) -> tuple[int, tuple[str, ...]]:
+    """Write a part, in a worker process; return its size and what was left out."""
+    skipped: list[str] = []
+    records = _until_stopped(_readable(keys, _work.makes[part.split], skipped))
+    shards = write_shards(_work.unfinished.folder(part.split), part.stem, records)
+    packed = Packed(shards=tuple(shards), skipped=tuple(skipped))
+    _work.unfinished.add(part, packed)
+    return len(keys), packed.skipped
 
 
-def _until_stopped(keys: Sequence[Any], records: Iterable[Record]) -> Iterator[Record]:
-    """Yield the records, one for each key."""
-    for _, record in zip(keys, records, strict=True):
+def _readable(
+    keys: Sequence[Any], make: Callable[[Sequence[Any]], Iterator[Record]], skipped: list[str]
+) -> Iterator[Record]:
+    """Yield the records, one for each key but those of corrupt images, which go to `skipped`."""
+    done = 0
+    while done < len(keys):
+        try:
+            for _, record in zip(keys[done:], make(keys[done:]), strict=True):
+                yield record
+                done += 1
+        except CorruptImage as error:
+            if len(skipped) >= _work.skip_corrupt:
+                raise
+            skipped.append(str(error))
+            done += 1
+
+
+def _until_stopped(records: Iterable[Record]) -> Iterator[Record]:
+    for record in records:
         if _work.stop.value:
             raise CancelledError
         yield record

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import RootModel, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import InputError
 from pipeline.files import atomic_path
@@ -27,8 +27,15 @@ SIZE = 256
 """Keys of a part: few enough to keep every worker busy, enough to load a picture library for."""
 
 
-class _Shards(RootModel[tuple[Shard, ...]]):
-    """The content of the file that makes a part complete."""
+class Packed(BaseModel, frozen=True, extra="forbid"):
+    """What a complete part has become; the content of the file that makes it complete.
+
+    Attributes:
+        skipped: why each image that was left out could not be read.
+    """
+
+    shards: tuple[Shard, ...]
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,15 +80,15 @@ class Unfinished:
                 if path.name != self.key:
                     shutil.rmtree(path)
 
-    def add(self, part: Part, shards: Sequence[Shard]) -> None:
-        """Declare a part complete, which lies in these shards."""
+    def add(self, part: Part, packed: Packed) -> None:
+        """Declare a part complete."""
         with atomic_path(self._note(part)) as temporary:
-            temporary.write_text(_Shards(tuple(shards)).model_dump_json())
+            temporary.write_text(packed.model_dump_json())
 
     def __contains__(self, part: Part) -> bool:
         """Whether a part is complete."""
         try:
-            for shard in self._shards(part):
+            for shard in self.packed(part).shards:
                 shard.check(self.folder(part.split))
         except (FileNotFoundError, ValidationError, InputError):
             return False
@@ -94,15 +101,15 @@ class Unfinished:
         none and all parts.
         """
         for name, split in dataset.splits.items():
-            shards = [shard for part in parts_of(name, split) for shard in self._shards(part)]
-            self._index(dataset, name, shards)
+            self._index(dataset, name, [self.packed(part) for part in parts_of(name, split)])
         if self.target.exists():
             self.target.rename(self._root / "replaced")
         self._packed.rename(self.target)
         shutil.rmtree(self._root)
 
-    def _index(self, dataset: Dataset, split: str, shards: Sequence[Shard]) -> None:
+    def _index(self, dataset: Dataset, split: str, parts: Sequence[Packed]) -> None:
         """Write the index of a split; remove what a killed process left beside its shards."""
+        shards = tuple(shard for part in parts for shard in part.shards)
         folder = self.folder(split)
         folder.mkdir(parents=True, exist_ok=True)
         for stray in {path.name for path in folder.iterdir()} - {shard.file for shard in shards}:
@@ -112,12 +119,14 @@ class Unfinished:
             task=dataset.task,
             classes=dataset.classes,
             split=split,
-            shards=tuple(shards),
+            shards=shards,
             short_side=dataset.short_side,
+            skipped=tuple(line for part in parts for line in part.skipped),
         ).write(folder)
 
-    def _shards(self, part: Part) -> tuple[Shard, ...]:
-        return _Shards.model_validate_json(self._note(part).read_bytes()).root
+    def packed(self, part: Part) -> Packed:
+        """Return what a complete part has become."""
+        return Packed.model_validate_json(self._note(part).read_bytes())
 
     def _note(self, part: Part) -> Path:
         return self._root / self.key / "complete" / f"{part.split}-{part.stem}.json"

@@ -19,6 +19,11 @@ _FORMATS = ("JPEG", "PNG", "BMP", "GIF")
 _OF_USERS = (*_FORMATS, "TIFF", "WEBP")
 _KEPT = ("JPEG", "PNG")
 
+
+class CorruptImage(InputError):
+    """The content of a file is no picture, or a damaged one; data.skip_corrupt tolerates some."""
+
+
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """How the names of files end that `upright` reads."""
 
@@ -47,8 +52,8 @@ def load(path: Path, short_side: int) -> tuple[bytes, int, int]:
     An orientation in the metadata is ignored: boxes refer to the pixels as they are stored.
 
     Raises:
-        InputError: the file is missing, empty, truncated, no JPEG, PNG, BMP or GIF, too large, or
-            has 32 bits per channel.
+        InputError: the file is missing; a CorruptImage: it is empty, truncated, no JPEG, PNG, BMP
+            or GIF, too large, or has 32 bits per channel.
     """
     content = read_bytes(path, "a listed image")
     with decoded(content, str(path)) as image:
@@ -142,7 +147,7 @@ def decoded(
             yield image
     except Exception as error:  # decoders refuse damaged files each in its own way
         reason = _reason(content, error, formats)
-        raise InputError(f"{name}: unreadable image ({reason}); restore the file") from None
+        raise CorruptImage(f"{name}: unreadable image ({reason}); restore the file") from None
 
 
 def _of_8_bits(image: Image.Image) -> Image.Image:

@@ -1,31 +1,16 @@
-"""Room on the disk, asked for beforehand and missed while writing."""
+"""Room on the disk for downloads, asked for beforehand and missed while writing."""
 
-import errno
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tqdm import tqdm
-
+from pipeline.disk import FULL, require_room
 from pipeline.errors import InputError
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def free_space(folder: Path, needed: int, purpose: str) -> None:
-    """Refuse, with an InputError, what needs more than the `needed` bytes free for `folder`.
-
-    The folder need not exist yet: the disk is that of its nearest existing parent.
-    """
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(there).free
-    if needed > free:
-        raise InputError(
-            f"{folder}: {purpose} needs {tqdm.format_sizeof(needed, 'B')}, but only "
-            f"{tqdm.format_sizeof(free, 'B')} are free; free some, or let WSOL_DATA name a folder "
-            "on another disk"
-        )
+    """Refuse, with an InputError, what needs more than the `needed` bytes free for `folder`."""
+    require_room(folder, needed, purpose, ", or let WSOL_DATA name a folder on another disk")
 
 
 @contextmanager
@@ -39,7 +24,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 def explained(error: OSError) -> str:
     """What is wrong with the disk, or with a file on it, and the remedy."""
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return (
             "the disk is full, or the quota used up; free some space and run again: "
             "what has been downloaded stays, and is gone on from"

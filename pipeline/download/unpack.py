@@ -46,8 +46,8 @@ def unpack(archive: Path, target: Path, *, limit: int) -> None:
             inside: no official archive has any.
     """
     with (
-        _told_of(archive, target),
         atomic_folder(target) as folder,
+        _told_of(archive, target),
         archive.open("rb") as file,
         reading(file, f"unpacking {archive.name}") as watched,
     ):

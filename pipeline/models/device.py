@@ -1,6 +1,7 @@
 """Where networks run, on how many threads, and how memory for maps is had."""
 
 import ctypes
+import os
 import sys
 
 import torch
@@ -23,6 +24,20 @@ def prepare_cpu() -> None:
     # OpenMP knows of affinity, not of a container's quota: threads above it wait for each other.
     torch.set_num_threads(min(torch.get_num_threads(), granted_cores()))
     keep_freed_memory()
+
+
+def repeat_exactly(wanted: bool) -> None:
+    """Choose operations that give the same bits each time, where PyTorch has them, or the fastest.
+
+    It warns of an operation of which it has no such form, and goes on. A CPU gives the same bits
+    either way.
+    """
+    # Read when the first matrices are multiplied on a GPU.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(wanted, warn_only=True)
+    torch.backends.cudnn.benchmark = not wanted
+    # Nothing here reads memory before it is written, and to fill it takes time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def keep_freed_memory() -> bool:

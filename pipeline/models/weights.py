@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from pipeline.disk import require_room
 from pipeline.errors import InputError
 from pipeline.files import atomic_path
 
@@ -38,8 +39,10 @@ def _write(state: Mapping[str, Tensor], module: nn.Module, path: Path) -> None:
     config: Any = getattr(module, "pretrained_cfg", None)
     metadata = {"network": config["architecture"]} if config else None
     values = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    content = save(values, metadata)
+    require_room(path.parent, len(content), path.name)
     with atomic_path(path) as temporary:
-        temporary.write_bytes(save(values, metadata))
+        temporary.write_bytes(content)
 
 
 def load_weights(module: nn.Module, path: Path, stage: str) -> None:

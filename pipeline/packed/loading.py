@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pipeline.processes import workers
+from pipeline.signals import leave_signals_to_parent
 
 T = TypeVar("T", covariant=True)
 
@@ -26,7 +27,9 @@ def loader(items: Dataset[T], batch_size: int, keys: Sampler[Any] | None = None)
     order: Iterable[Any] = range(len(items)) if keys is None else keys  # type: ignore[arg-type]
     batch_bytes = batch_size * sum(_bytes(items[key]) for key in islice(order, 1))
     count = min(MOST, workers(busy=1, batch_bytes=batch_bytes))
-    return DataLoader(items, batch_size, sampler=keys, num_workers=count)
+    return DataLoader(
+        items, batch_size, sampler=keys, num_workers=count, worker_init_fn=leave_signals_to_parent
+    )
 
 
 def _bytes(item: Any) -> int:

@@ -21,7 +21,10 @@ _OPEN_SHARDS = 16
 
 
 class Index(BaseModel, frozen=True, extra="forbid"):
-    """The content of index.json: whose split it is, and its shards in the order of the records."""
+    """The content of index.json: whose split it is, and its shards in the order of the records.
+
+    `skipped` says of each image that was left out why it could not be read.
+    """
 
     name: str
     task: Task
@@ -29,10 +32,12 @@ class Index(BaseModel, frozen=True, extra="forbid"):
     split: str
     shards: tuple[Shard, ...]
     short_side: int | None = None
+    skipped: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Write the index of the shards in `folder`: the last step of packing a split."""
-        write_json(folder / _INDEX, self.model_dump())
+        nothing = set() if self.skipped else {"skipped"}
+        write_json(folder / _INDEX, self.model_dump(exclude=nothing))
 
 
 class PackedSplit(Sequence[Record]):
@@ -44,6 +49,7 @@ class PackedSplit(Sequence[Record]):
     Attributes:
         name, task, classes, short_side: those of the data set.
         split: `train`, `val` or `test`.
+        skipped: of each image that was left out, why it could not be read.
         digest: a hash of the index, and so of all records.
 
     Raises:
@@ -55,6 +61,7 @@ class PackedSplit(Sequence[Record]):
     classes: tuple[str, ...]
     short_side: int | None
     split: str
+    skipped: tuple[str, ...]
     digest: str
 
     def __init__(self, folder: Path) -> None:
@@ -63,6 +70,7 @@ class PackedSplit(Sequence[Record]):
             shard.check(folder)
         self.name, self.task, self.classes = index.name, index.task, index.classes
         self.split, self.short_side = index.split, index.short_side
+        self.skipped = index.skipped
         self._folder, self._shards = folder, index.shards
         self._ends = list(accumulate(shard.rows for shard in index.shards))
         self._reader = lru_cache(_OPEN_SHARDS)(self._open)

@@ -29,6 +29,7 @@ from pipeline.packed.record import Boxes, Record, Task
 from pipeline.params import InputParams
 from pipeline.prediction.pictures import Pictures, Seen, Source, name_of
 from pipeline.prediction.rule import BoxRule, rule_of
+from pipeline.processes import lost_workers_told
 
 BATCH_SIZE = 32
 LEAST_SCORES: dict[Task, float] = {"single": 0.0, "multi": 0.5}
@@ -237,16 +238,9 @@ def _localized(localizer: Localizer, images: Tensor) -> Localization:
 
 def _loaded(pictures: Pictures, batch_size: int) -> Iterator[Seen]:
     """Yield batches of pictures; InputError if the system ends a process that decodes them."""
-    try:
+    with lost_workers_told():
         if len(pictures):
             yield from loader(pictures, batch_size)
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise InputError(
-            "the system ended a process that decodes pictures, most often because memory ran out; "
-            "free memory, or allow fewer cores (taskset --cpu-list 0,1)"
-        ) from None
 
 
 def load(

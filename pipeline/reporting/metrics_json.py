@@ -46,10 +46,15 @@ FURTHER = {
 """Headline of a further method: the first of these that it has a score for, if any."""
 
 
+DATA_OF = ("cam_multi", "cam_single")
+"""Models whose scores tell of the data sets of both tracks."""
+
+
 def metrics(scores: Scores, further: Iterable[str]) -> dict[str, float]:
     """Return name -> percent with one decimal, for the headlines and one of each `further` model.
 
-    The first `LIMIT` are kept, without those that cannot be had of these images.
+    The first `LIMIT` are kept, without those that cannot be had of these images. Images that could
+    not be read are counted before them, if there are any.
 
     Raises:
         InputError: a score is missing or not a finite number.
@@ -60,8 +65,10 @@ def metrics(scores: Scores, further: Iterable[str]) -> dict[str, float]:
         for model in further
         for name, key in _headlines_of(scores, model)[:1]
     }
-    kept = list(found.items())[:LIMIT]
-    return {
+    skipped = sum(scores.get(model, {}).get("skipped_images", 0) for model in DATA_OF)
+    counted = {"skipped_images": float(skipped)} if skipped else {}
+    kept = list(found.items())[: LIMIT - len(counted)]
+    return counted | {
         name: _percent(scores, model, key)
         for name, (model, key) in kept
         if not absence(scores, model, key, COUNTED.get(key, "test"), key not in CLASSES_ALONE)

@@ -13,6 +13,7 @@ from pipeline.fingerprint import fingerprint
 from pipeline.folders import atomic_folder
 from pipeline.locks import turn
 from pipeline.models.backbones import Backbone
+from pipeline.models.device import repeat_exactly
 from pipeline.models.folder import describe
 from pipeline.models.interface import WEIGHTS, Method
 from pipeline.models.weights import require, save_weights
@@ -20,8 +21,9 @@ from pipeline.packed.pictures import Annotate, ClassTargets
 from pipeline.packed.record import SPLITS, Task
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params, Section, TrainParams
-from pipeline.training.checkpoints import Checkpoints, History
+from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import Watch, train, unwatched
+from pipeline.training.progress import History
 
 
 def fit(
@@ -37,8 +39,8 @@ def fit(
     """Train a method from the backbone's first weights; write the folder of the trained model.
 
     It holds the weights, what they are (`pipeline.models.folder`), `history.csv` and what the
-    method's `prepare` and `watch` write. An interrupted call, repeated, goes on after the last
-    epoch that it completed.
+    method's `prepare` and `watch` write. An interrupted call, repeated, goes on after its last
+    checkpoint.
 
     Args:
         data, backbone: the folder of the track's packed splits and the first weights, to read.
@@ -108,7 +110,7 @@ def unfinished(
         reads: the files that decide the module besides.
     """
     settings = [section.model_dump() for section in (params.input, *own, schedule)]
-    key = fingerprint([params.seed, *settings, *digests], reads)
+    key = fingerprint([params.seed, params.deterministic, *settings, *digests], reads)
     return Checkpoints(scratch.with_name(f"{scratch.name}-{key}"))
 
 
@@ -131,6 +133,7 @@ def resume(
         targets: what the objective learns from; by default the classes.
         watch: gives further figures for the history after each epoch.
     """
+    repeat_exactly(params.deterministic)
     set_seed(params.seed)
     module = objective()
     learnt = targets or ClassTargets(images)

@@ -1,26 +1,28 @@
 """The one training loop."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from itertools import chain, islice
 from typing import Any
 
-import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, skip_first_batches
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import Tensor, nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import MultiStepLR
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from pipeline.errors import InputError
 from pipeline.models.device import prepare_cpu
 from pipeline.packed.pictures import Annotate
 from pipeline.packed.store import PackedSplit
 from pipeline.params import InputParams, TrainParams
+from pipeline.signals import deferred
 from pipeline.training.batches import training_batches
-from pipeline.training.checkpoints import Checkpoints, History
+from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.pause import Pause
+from pipeline.training.progress import History, Progress
 
 Watch = Callable[[nn.Module, int], dict[str, float]]
 """The objective, in evaluation mode, and the epoch from 0 -> figures by name."""
@@ -29,10 +31,6 @@ Watch = Callable[[nn.Module, int], dict[str, float]]
 def unwatched(objective: nn.Module, epoch: int) -> dict[str, float]:
     """Return no figures."""
     return {}
-
-
-class NonFiniteLoss(InputError):
-    """The loss, or a weight, became NaN or infinite."""
 
 
 def train(
@@ -51,13 +49,15 @@ def train(
         objective: module (images, targets, epoch) -> dict of scalar loss terms, with the network
             in its attribute `network`, whose `backbone` learns at the lower rate.
         params: the schedule; `batch_size` is global, shared out over the processes.
-        checkpoints: where an interrupted training resumes from, and saves to after each epoch;
-            the caller removes them once the result is safe.
+        checkpoints: where an interrupted training resumes from, in the middle of an epoch too, and
+            saves to; the caller removes them once the result is safe.
         targets: gives what the objective learns from, for each record of `split`.
         watch: gives further figures for the history after each epoch.
 
     Raises:
         NonFiniteLoss: names the epoch, the step and the last good checkpoint.
+        InputError: another process trains the same thing, or a checkpoint cannot be written.
+        KeyboardInterrupt, Terminated: the process was asked to end; a checkpoint is written.
     """
     set_seed(seed)
     prepare_cpu()
@@ -77,26 +77,26 @@ def train(
     objective, optimizer, batches = accelerator.prepare(objective, optimizer, loader)
     accelerator.register_for_checkpointing(scheduler)
     # One lock for all the processes of a training.
-    with checkpoints.locked() if accelerator.is_main_process else nullcontext():
-        first, history = checkpoints.restore(accelerator)
-        for epoch in range(first, params.epochs):
-            keys.epoch = epoch
+    lock = checkpoints.locked() if accelerator.is_main_process else nullcontext()
+    with lock, deferred() as request:
+        progress = checkpoints.restore(accelerator)
+        pause = Pause(accelerator, objective, checkpoints, request)
+        while progress.epoch < params.epochs:
+            keys.epoch = progress.epoch
             objective.train()
-            progress = tqdm(
-                batches,
-                f"epoch {epoch + 1}/{params.epochs}",
+            shown = tqdm(
+                remaining(batches, progress.step),
+                f"epoch {progress.epoch + 1}/{params.epochs}",
+                total=len(batches),
+                initial=progress.step,
                 # None: a line of progress on a terminal only.
                 disable=None if accelerator.is_main_process else True,
             )
-            losses = run_epoch(
-                accelerator, objective, optimizer, progress, epoch, params, checkpoints
-            )
-            if not all(parameter.isfinite().all() for parameter in objective.parameters()):
-                raise NonFiniteLoss(_report(epoch, len(batches), {}, checkpoints))
-            history.append(losses | watched(accelerator.unwrap_model(objective), watch, epoch))
+            run_epoch(accelerator, objective, optimizer, shown, progress, params, pause)
+            progress.end_epoch(watched(accelerator.unwrap_model(objective), watch, epoch))
             scheduler.step()
-            checkpoints.save(accelerator, history, epoch)
-    return history
+            pause.after_epoch(progress)
+    return progress.history
 
 
 def watched(objective: nn.Module, watch: Watch, epoch: int) -> dict[str, float]:
@@ -107,29 +107,38 @@ def watched(objective: nn.Module, watch: Watch, epoch: int) -> dict[str, float]:
         return watch(objective, epoch)
 
 
+def remaining(batches: DataLoader[Any], done: int) -> Iterator[Any]:
+    """Yield the batches of an epoch but for the first `done`, which are not made."""
+    if not done:
+        yield from batches
+        return
+    rest = iter(skip_first_batches(batches, done))
+    # The seed that a loader draws for its processes was drawn when the epoch began.
+    with torch.random.fork_rng(devices=[]):
+        following = list(islice(rest, 1))
+    yield from chain(following, rest)
+
+
 def run_epoch(
     accelerator: Accelerator,
     objective: nn.Module,
     optimizer: torch.optim.Optimizer,
     batches: Iterable[tuple[Tensor, Any]],
-    epoch: int,
+    progress: Progress,
     params: TrainParams,
-    checkpoints: Checkpoints,
-) -> dict[str, float]:
-    """Take one step per batch; return the mean loss terms, their sum `loss`, and the epoch."""
-    values = defaultdict(list)
-    for step, (images, targets) in enumerate(batches):
-        terms = objective(images, targets, epoch)
+    pause: Pause,
+) -> None:
+    """Take one step per batch; note the loss terms and their sum `loss`."""
+    for images, targets in batches:
+        terms = objective(images, targets, progress.epoch)
         loss = torch.stack(list(terms.values())).sum()
-        if not torch.isfinite(loss):
-            raise NonFiniteLoss(_report(epoch, step, terms, checkpoints))
         optimizer.zero_grad()
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(objective.parameters(), params.max_gradient_norm)
         optimizer.step()
-        for name, term in {"loss": loss, **terms}.items():
-            values[name].append(accelerator.reduce(term.detach(), reduction="mean").item())
-    return {"epoch": epoch + 1.0} | {name: float(np.mean(v)) for name, v in values.items()}
+        progress.add({"loss": loss, **terms})
+        pause.after_step(progress)
+    pause.after_steps(progress)
 
 
 def learning_rates(objective: nn.Module, params: TrainParams) -> list[dict[str, object]]:
@@ -150,12 +159,3 @@ def learning_rates(objective: nn.Module, params: TrainParams) -> list[dict[str, 
         for own, rate in rates
         for bias, factor in factors
     ]
-
-
-def _report(epoch: int, step: int, terms: dict[str, Tensor], checkpoints: Checkpoints) -> str:
-    values = ", ".join(f"{name} {term.item():.4g}" for name, term in terms.items()) or "weights"
-    last = checkpoints.last.name if checkpoints.last else "none"
-    return (
-        f"the loss is not finite at epoch {epoch + 1}, step {step + 1} ({values}); last good "
-        f"checkpoint: {last} in {checkpoints.folder}; lower the learning rates and run again"
-    )

@@ -18,6 +18,7 @@ import pytest
 
 from pipeline.datasets import parts
 from pipeline.datasets.packing import pack
+from pipeline.datasets.photograph import CorruptImage
 from pipeline.errors import InputError
 from pipeline.packed import shards
 from pipeline.packed.record import Dataset, Record, Split
@@ -159,6 +160,37 @@ def test_a_record_that_cannot_be_made_leaves_the_old_folder(tmp_path: Path) -> N
     told = "^image 5.jpg: unreadable image; restore the file$"
     refused(dataset(partial(bad, 5), train=9, test=1), tmp_path / "multi", told, workers=2)
     assert content(tmp_path / "multi") == first
+
+
+def corrupt(numbers: Sequence[int], chosen: Sequence[int] = (5, 6, 11)) -> Iterator[Record]:
+    """As a reader of photographs: it raises at a damaged one."""
+    for number in numbers:
+        if number in chosen:
+            raise CorruptImage(f"{number}.jpg: unreadable image")
+        yield from numbered.plain([number])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_so_many_corrupt_images_may_be_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], workers: int
+) -> None:
+    data = dataset(corrupt, train=14, test=2)
+    pack(data, tmp_path / "multi", "", workers, skip_corrupt=3)
+    assert ids(tmp_path / "multi/train") == images(range(5), range(7, 11), range(12, 14))
+    told = tuple(f"{number}.jpg: unreadable image" for number in (5, 6, 11))
+    assert PackedSplit(tmp_path / "multi/train").skipped == told
+    assert PackedSplit(tmp_path / "multi/test").skipped == ()
+    assert all(f"left out: {line}" in capsys.readouterr().err for line in told[:1])
+
+
+def test_one_corrupt_image_too_many_names_them_and_what_is_packed_stays(tmp_path: Path) -> None:
+    data, folder = dataset(corrupt, train=14, test=2), tmp_path / "multi"
+    with pytest.raises(InputError, match="3 images cannot be read, and .*skip_corrupt allows 2"):
+        pack(data, folder, "", 1, skip_corrupt=2)
+    assert not folder.exists()
+    complete = len(list(tmp_path.glob(".multi.parts/*/complete/*")))
+    pack(data, folder, "", 1, skip_corrupt=3)
+    assert complete >= 4 and len(PackedSplit(folder / "train").skipped) == 3
 
 
 def test_the_other_workers_stop_at_their_next_record(
@@ -361,7 +393,10 @@ def test_an_interrupted_packing_leaves_no_process_behind(tmp_path: Path) -> None
     assert names(tmp_path) >= {".multi.parts"} and "multi" not in names(tmp_path)
 
 
-def test_two_packings_of_one_track_do_not_meet(tmp_path: Path) -> None:
+def test_two_packings_of_one_track_do_not_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.locks.PATIENCE", 0)
     with held_up(tmp_path, at=8, workers=1) as process:
         told = "multi.lock: another process runs this packing; wait for it or end it"
         refused(dataset(train=3), tmp_path / "multi", told)

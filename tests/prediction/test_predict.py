@@ -294,7 +294,10 @@ def test_a_damaged_model_is_refused_before_anything_is_written(
     assert not Path("out").exists()
 
 
-def test_two_calls_do_not_meet_in_a_folder(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_calls_do_not_meet_in_a_folder(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.locks.PATIENCE", 0)
     assert run("photos") == 0
     with locked(Path("out/.predict/lock"), "the test"):
         assert "another process runs this prediction" in refused(run, capsys, "photos")

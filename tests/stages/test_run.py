@@ -1,7 +1,9 @@
 """How a stage ends on the command line."""
 
 import shutil
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,10 +16,13 @@ from tests.conftest import REPOSITORY
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["stage"])
     shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def test_bad_input_ends_in_one_message(capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,14 +34,19 @@ def test_bad_input_ends_in_one_message(capsys: pytest.CaptureFixture[str]) -> No
     assert raised.value.code == "stage: a.xml: object 2 has no box"  # printed, with status 1
 
 
-def test_an_interruption_ends_in_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("number", "name", "status"), [(signal.SIGINT, "Ctrl-C", 130), (signal.SIGTERM, "SIGTERM", 143)]
+)
+def test_a_stage_that_is_asked_to_end_says_so_in_one_line(
+    capsys: pytest.CaptureFixture[str], number: signal.Signals, name: str, status: int
+) -> None:
     def stage(params: Params) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
     with pytest.raises(SystemExit) as raised:
         run(stage)
-    assert raised.value.code == 130
-    assert capsys.readouterr().err == "stage: interrupted; run it again to go on\n"
+    assert raised.value.code == status
+    assert capsys.readouterr().err == f"stage: ended by {name}; run it again to go on\n"
 
 
 def test_a_missing_argument_tells_the_usage() -> None:

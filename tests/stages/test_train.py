@@ -106,7 +106,7 @@ def test_an_interrupted_training_resumes_to_the_same_bytes(
     epochs, run_epoch = [], loop.run_epoch
 
     def run_or_die(*arguments):
-        epochs.append(arguments[4])
+        epochs.append(arguments[4].epoch)
         if epochs == [0, 1]:
             raise Killed
         return run_epoch(*arguments)

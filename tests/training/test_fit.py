@@ -132,6 +132,7 @@ def checkpoints_of(fitted, tmp_path, monkeypatch):
     "change",
     [
         {"seed": 5},
+        {"deterministic": False},
         {"input__flip": False},
         {"backbone__frozen_stages": 1},
         {"spn__channels": 8},

@@ -1,4 +1,5 @@
 import math
+import signal
 from copy import deepcopy
 
 import pytest
@@ -11,9 +12,11 @@ from pipeline.models.backbones import Backbone
 from pipeline.models.losses import Classification
 from pipeline.packed.pictures import ClassTargets
 from pipeline.packed.store import PackedSplit
+from pipeline.signals import Terminated
 from pipeline.training import loop
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.loop import NonFiniteLoss, learning_rates, train, unwatched
+from pipeline.training.loop import learning_rates, train, unwatched
+from pipeline.training.pause import NonFiniteLoss
 from tests.parameters import changed
 
 
@@ -144,6 +147,54 @@ def test_a_resumed_training_ends_with_the_same_weights(run, network, epoch, batc
     assert history == expected
 
 
+@pytest.mark.parametrize(("epoch", "batch", "workers"), [(0, 0, 0), (1, 1, 2), (2, 2, 0)])
+def test_a_training_that_was_asked_to_end_goes_on_in_the_middle_of_an_epoch(
+    run, network, epoch, batch, workers, monkeypatch
+):
+    """Dropout makes the random states matter, momentum the optimizer, the last epoch its rate."""
+    monkeypatch.setattr("pipeline.packed.loading.workers", lambda **_: workers)
+    whole, resumed = fresh(network), fresh(network)
+    expected = run(Classification(whole), "whole")
+
+    def ask(terms):
+        signal.raise_signal(signal.SIGTERM)
+        return terms
+
+    with pytest.raises(Terminated, match=f"checkpoint of epoch {epoch + 1}, step {batch + 1}$"):
+        run(Faulty(fresh(network), epoch, batch, ask), "broken")
+    steps = Faulty(resumed, 9, 9, kill)
+    calls = []
+    steps.register_forward_pre_hook(lambda *_: calls.append(1))
+    history = run(steps, "broken")
+    assert len(calls) == 9 - (3 * epoch + batch + 1)
+    assert same_weights(resumed, whole)
+    assert history == expected
+
+
+def test_losses_may_be_fetched_every_few_steps(run, network, monkeypatch):
+    """As on a GPU: the means are the same, and the step that was not finite is named."""
+    expected, other = run(Classification(fresh(network)), "each"), fresh(network)
+    monkeypatch.setattr("pipeline.training.pause.steps_to_a_look", lambda device: 2)
+    assert run(Classification(fresh(network)), "few") == expected
+
+    def spoil(terms):
+        return {"classification": terms["classification"] * math.nan}
+
+    with pytest.raises(NonFiniteLoss, match=r"epoch 2, step 1 \(loss nan, classification nan\)"):
+        run(Faulty(other, 1, 0, spoil), "spoilt")
+
+
+def test_a_second_signal_ends_at_once(run, network):
+    def ask_twice(terms):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(KeyboardInterrupt, match="^$"):
+        run(Faulty(network, 1, 1, ask_twice))
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
 def test_a_complete_training_resumes_to_its_end_without_a_step(run, network):
     done, again = fresh(network), fresh(network)
     expected = run(Classification(done))
@@ -161,7 +212,7 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_checkpoint(run, network,
     message = str(caught.value)
     assert "not finite at epoch 2, step 3" in message
     assert f"b2 {value}" in message
-    assert f"last good checkpoint: epoch-0000 in {tmp_path / 'scratch'}" in message
+    assert f"last good checkpoint: epoch-0002-step-000000 in {tmp_path / 'scratch'}" in message
     assert isinstance(caught.value, InputError)
 
 
@@ -178,7 +229,9 @@ def test_weights_spoilt_by_an_epoch_s_last_step_are_never_a_checkpoint(run, netw
         # Finite itself, with a gradient that is not.
         return {"classification": terms["classification"] + (terms["classification"] * 0).sqrt()}
 
-    with pytest.raises(NonFiniteLoss, match="epoch 2, .*weights.*last good checkpoint: epoch-0000"):
+    with pytest.raises(
+        NonFiniteLoss, match="epoch 2, .*weights.*last good checkpoint: epoch-0002-step-000000"
+    ):
         run(Faulty(network, 1, 2, fault))
 
 

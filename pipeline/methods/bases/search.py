@@ -14,6 +14,7 @@ from pipeline.packed.proposals import Proposals
 from pipeline.packed.record import Boxes, Record
 from pipeline.packed.store import PackedSplit
 from pipeline.processes import workers
+from pipeline.signals import leave_signals_to_parent
 
 Search = Callable[[NDArray[np.uint8]], tuple[Boxes, NDArray[np.float32]]]
 """RGB image (H, W, 3) -> boxes (n, 4) in its pixels, half-open, and scores (n,), best first."""
@@ -26,7 +27,12 @@ def search(split: PackedSplit, method: Search) -> Iterator[Proposals]:
     """
     # Images share the cores; OpenCV's pool of threads would not survive the fork of processes.
     cv2.setNumThreads(1)
-    found = DataLoader(_Searched(split, method), batch_size=None, num_workers=workers())
+    found = DataLoader(
+        _Searched(split, method),
+        batch_size=None,
+        num_workers=workers(),
+        worker_init_fn=leave_signals_to_parent,
+    )
     yield from tqdm(found, desc=f"{split.name}, {split.split}", unit=" images", disable=None)
 
 
