@@ -165,3 +165,12 @@ def test_a_damaged_shard_is_told_when_it_is_read(folder: Path) -> None:
     assert packed[70].id == "image 70"
     with pytest.raises(InputError, match=r"2\.arrow: damaged, or no shard.*dvc repro preprocess"):
         packed[71]
+
+
+def test_a_part_has_some_rows_in_their_order_and_travels(folder: Path) -> None:
+    part = PackedSplit(folder).part(range(60, 75))
+    assert [record.id for record in part] == [f"image {i}" for i in range(60, 75)]
+    assert (len(part), part.rows, part.total) == (15, range(60, 75), 150)
+    assert part[-1].id == "image 74"
+    sent = pickle.loads(pickle.dumps(part.part(range(2, 4))))
+    assert [record.id for record in sent] == ["image 62", "image 63"]

@@ -1,0 +1,96 @@
+"""Two processes that share a stage's work leave what one process leaves."""
+
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.params import Params
+from stages.evaluate import evaluate
+from stages.evaluate_proposals import evaluate_proposals
+from stages.evaluate_saliency import evaluate_saliency
+from tests.conftest import REPOSITORY
+from tests.parameters import changed
+from tests.warm_python import warm_python
+
+TWO = f"sh {REPOSITORY / 'tests/two_processes.sh'}"
+STAGES = {
+    (evaluate, "spn_multi"): ["predictions/spn_multi.arrow", "scores/spn_multi.json"],
+    (evaluate, "rpn"): ["predictions/rpn.arrow", "scores/rpn.json"],
+    (evaluate, "cam_multi"): ["predictions/cam_multi.arrow", "scores/cam_multi.json"],
+    (evaluate_saliency, "multi"): ["scores/saliency_multi.json"],
+    (evaluate_proposals, "edge_boxes"): ["predictions/edge_boxes.arrow", "scores/edge_boxes.json"],
+}
+"""Stages that share out their work, and what they write below data/; saliency looks at CAM."""
+
+
+@pytest.fixture(scope="module")
+def few(quick: Params) -> Params:
+    """Batches that two processes cannot share evenly."""
+    return changed(
+        quick,
+        methods=["rpn"],
+        proposals=["edge_boxes"],
+        saliency__tracks=["multi"],
+        saliency__methods=["gradient", "grad_cam", "c_mwp"],
+        evaluate__batch_size=3,
+    )
+
+
+@pytest.fixture(scope="module")
+def place(
+    tmp_path_factory: pytest.TempPathFactory,
+    furnished: Callable[[Path], Path],
+    few: Params,
+) -> Iterator[Path]:
+    """A folder in which stages can be run, with packed images, first weights and a warm Python."""
+    folder = furnished(tmp_path_factory.mktemp("place"))
+    for name in ("pipeline", "stages"):
+        (folder / name).symlink_to(REPOSITORY / name)
+    (folder / "params.yaml").write_text(yaml.safe_dump(json.loads(few.model_dump_json())))
+    with warm_python(folder / ".venv/bin/python"):
+        yield folder
+
+
+def stage(folder: Path, *words: str) -> None:
+    """Run a stage by two processes, which must succeed."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = str(found.getsockname()[1])
+    done = subprocess.run(
+        ["sh", "stages/run", *words],
+        cwd=folder,
+        env=os.environ | {"LAUNCH": TWO, "MASTER_PORT": port, "OMP_NUM_THREADS": "1"},
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("work", "subject"), STAGES, ids=[f"{work.__name__}-{subject}" for work, subject in STAGES]
+)
+def test_two_processes_leave_the_bytes_that_one_leaves(
+    place: Path,
+    few: Params,
+    leave_network: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    work: Callable[[Params, str], None],
+    subject: str,
+) -> None:
+    monkeypatch.chdir(place)
+    if work is evaluate:
+        leave_network(subject)
+    work(few, subject)
+    outs = [Path("data") / name for name in STAGES[work, subject]]
+    alone = [out.read_bytes() for out in outs]
+    for out in outs:
+        out.unlink()
+    stage(place, work.__name__, subject)
+    assert [out.read_bytes() for out in outs] == alone
+    assert not [path for path in Path(".scratch").rglob("*.arrow")]
