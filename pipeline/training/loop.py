@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, skip_first_batches
+from accelerate.data_loader import prepare_data_loader
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import Tensor, nn
 from torch.optim import SGD
@@ -14,7 +15,8 @@ from torch.optim.lr_scheduler import MultiStepLR
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from pipeline.models.device import prepare_cpu
+from pipeline.distributed import join, process_index
+from pipeline.models.device import compute_device
 from pipeline.packed.pictures import Annotate
 from pipeline.packed.store import PackedSplit
 from pipeline.params import InputParams, TrainParams
@@ -48,7 +50,10 @@ def train(
     Args:
         objective: module (images, targets, epoch) -> dict of scalar loss terms, with the network
             in its attribute `network`, whose `backbone` learns at the lower rate.
-        params: the schedule; `batch_size` is global, shared out over the processes.
+        params: the schedule; `batch_size` is global, shared out over the processes. Their losses
+            and gradients are averaged: exact where a loss is a mean over images, whereas of one
+            that is a mean over chosen pixels or boxes (SPG's branches, RPN) it is the mean of each
+            process's own mean.
         checkpoints: where an interrupted training resumes from, in the middle of an epoch too, and
             saves to; the caller removes them once the result is safe.
         targets: gives what the objective learns from, for each record of `split`.
@@ -59,13 +64,15 @@ def train(
         InputError: another process trains the same thing, or a checkpoint cannot be written.
         KeyboardInterrupt, Terminated: the process was asked to end; a checkpoint is written.
     """
-    set_seed(seed)
-    prepare_cpu()
+    # Each process drops out other units.
+    set_seed(seed + process_index())
+    device = compute_device()
+    join()
     # SPG's branches take no part in the warm-up.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = Accelerator(kwargs_handlers=[unused])
-    batch_size = params.batch_size // accelerator.num_processes
-    loader, keys = training_batches(split, images, seed, batch_size, targets)
+    # Unless it is told so, it takes several processes without a GPU for one each.
+    accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[unused])
+    loader, keys = training_batches(split, images, seed, params.batch_size, targets)
     optimizer = SGD(
         learning_rates(objective, params),
         momentum=params.momentum,
@@ -74,7 +81,9 @@ def train(
     )
     scheduler = MultiStepLR(optimizer, params.decay_epochs, params.decay_factor)
     objective = objective.to(memory_format=torch.channels_last)
-    objective, optimizer, batches = accelerator.prepare(objective, optimizer, loader)
+    objective, optimizer = accelerator.prepare(objective, optimizer)
+    # Its batches are shares already.
+    batches = prepare_data_loader(loader, accelerator.device, 1, 0, put_on_device=True)
     accelerator.register_for_checkpointing(scheduler)
     # One lock for all the processes of a training.
     lock = checkpoints.locked() if accelerator.is_main_process else nullcontext()
@@ -92,7 +101,9 @@ def train(
                 # None: a line of progress on a terminal only.
                 disable=None if accelerator.is_main_process else True,
             )
-            run_epoch(accelerator, objective, optimizer, shown, progress, params, pause)
+            run_epoch(
+                accelerator, objective, optimizer, shown, keys.weight, progress, params, pause
+            )
             progress.end_epoch(watched(accelerator.unwrap_model(objective), watch))
             scheduler.step()
             pause.after_epoch(progress)
@@ -124,13 +135,19 @@ def run_epoch(
     objective: nn.Module,
     optimizer: torch.optim.Optimizer,
     batches: Iterable[tuple[Tensor, Any]],
+    weight: Callable[[int], float],
     progress: Progress,
     params: TrainParams,
     pause: Pause,
 ) -> None:
-    """Take one step per batch; note the loss terms and their sum `loss`."""
+    """Take one step per batch; note the loss terms and their sum `loss`.
+
+    Args:
+        weight: step, from 0 -> what this process's losses count in the mean over the processes.
+    """
     for images, targets in batches:
-        terms = objective(images, targets, progress.epoch)
+        own = weight(progress.step)
+        terms = {k: v * own for k, v in objective(images, targets, progress.epoch).items()}
         loss = torch.stack(list(terms.values())).sum()
         optimizer.zero_grad()
         accelerator.backward(loss)
