@@ -101,12 +101,9 @@ def tiny_project(folder: Path, endpoint: str) -> Path:
     content = yaml.load(folder / "params.yaml")
     merge(content, TINY)
     yaml.dump(content, folder / "params.yaml")
-    dvc_folder = folder / ".dvc/config"
-    dvc_folder.write_text(
-        dvc_folder.read_text() + "[core]\n    remote = s3\n"
-        f"['remote \"s3\"']\n    url = s3://drill/wsol\n    endpointurl = {endpoint}\n"
-    )
     run(folder, "git", "init", "--quiet", "--initial-branch", "main")
+    dvc(folder, "remote", "add", "--default", "s3", "s3://drill/wsol")
+    dvc(folder, "remote", "modify", "s3", "endpointurl", endpoint)
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message", "Tiny")
     return folder

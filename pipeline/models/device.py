@@ -34,6 +34,7 @@ def compute_device() -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     torch.cuda.set_device(_own_gpu())
+    torch.backends.cudnn.allow_tf32 = False  # torch's default is true
     return torch.device("cuda", torch.cuda.current_device())
 
 

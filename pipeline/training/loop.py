@@ -21,9 +21,11 @@ from pipeline.packed.pictures import Annotate
 from pipeline.packed.store import PackedSplit
 from pipeline.params import InputParams, TrainParams
 from pipeline.signals import deferred
+from pipeline.training.accumulation import Accumulation
 from pipeline.training.batches import training_batches
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.pause import Pause
+from pipeline.training.precision import computing
 from pipeline.training.progress import History, Progress
 
 Watch = Callable[[nn.Module], dict[str, float]]
@@ -80,6 +82,7 @@ def train(
         nesterov=params.nesterov,
     )
     scheduler = MultiStepLR(optimizer, params.decay_epochs, params.decay_factor)
+    backbone = objective.get_submodule("network.backbone")
     objective = objective.to(memory_format=torch.channels_last)
     objective, optimizer = accelerator.prepare(objective, optimizer)
     # Its batches are shares already.
@@ -87,7 +90,7 @@ def train(
     accelerator.register_for_checkpointing(scheduler)
     # One lock for all the processes of a training.
     lock = checkpoints.locked() if accelerator.is_main_process else nullcontext()
-    with lock, deferred() as request:
+    with lock, deferred() as request, computing(backbone, params.precision, device):
         progress = checkpoints.restore(accelerator)
         pause = Pause(accelerator, objective, checkpoints, request)
         while progress.epoch < params.epochs:
@@ -145,15 +148,12 @@ def run_epoch(
     Args:
         weight: step, from 0 -> what this process's losses count in the mean over the processes.
     """
+    steps = Accumulation(accelerator, objective, optimizer)
     for images, targets in batches:
-        own = weight(progress.step)
-        terms = {k: v * own for k, v in objective(images, targets, progress.epoch).items()}
-        loss = torch.stack(list(terms.values())).sum()
-        optimizer.zero_grad()
-        accelerator.backward(loss)
+        terms = steps.gradients(images, targets, progress.epoch, weight(progress.step))
         accelerator.clip_grad_norm_(objective.parameters(), params.max_gradient_norm)
         optimizer.step()
-        progress.add({"loss": loss, **terms})
+        progress.add(terms)
         pause.after_step(progress)
     pause.after_steps(progress)
 
