@@ -73,7 +73,9 @@ def train(
     # SPG's branches take no part in the warm-up.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     # Unless it is told so, it takes several processes without a GPU for one each.
-    accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[unused])
+    accelerator = Accelerator(
+        cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[unused]
+    )
     loader, keys = training_batches(split, images, seed, params.batch_size, targets)
     optimizer = SGD(
         learning_rates(objective, params),

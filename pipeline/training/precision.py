@@ -31,7 +31,7 @@ def computing(backbone: nn.Module, precision: Precision, device: torch.device) -
     if precision == "bf16":
         in_bf16 = torch.autocast(device.type, torch.bfloat16)(backbone.forward)
         # Hides the method of the class.
-        backbone.forward = convert_outputs_to_fp32(in_bf16)  # type: ignore[method-assign]
+        backbone.forward = convert_outputs_to_fp32(in_bf16)
     try:
         yield
     finally:
