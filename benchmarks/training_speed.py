@@ -170,7 +170,7 @@ def step_starts(
     split = PackedSplit(split_folder(registry.MODELS[model].track, "train"))
     images = cast(PackedSplit, Repeated(split, steps * batch_size))
     # Neither rate nor loss changes the time of a step; random weights must only stay finite.
-    update = {
+    update: dict[str, object] = {
         "epochs": 1,
         "batch_size": batch_size,
         "decay_epochs": [],
