@@ -126,15 +126,19 @@ def watch_queue(project: Path) -> int:
         states = [line.split()[-1] for line in lines if "rate-" in line]
         if "Failed" in states:
             raise SystemExit(dvc(project, "queue", "logs", "rate-0"))
-        most = max(most, states.count("Running"))
+        # Each has a copy of the checkout while it runs.
+        most = max(most, len(list((project / ".dvc/tmp/exps").glob("tmp*"))))
         if states and set(states) == {"Success"}:
             return most
         time.sleep(2)
 
 
 def pulled(clone: Path, name: str) -> bytes:
-    """Return the weights of an experiment that was pulled."""
-    dvc(clone, "exp", "apply", name)
+    """Return the weights of an experiment that was pulled; its other stages were not run."""
+    references = run(clone, "git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
+    (own,) = (each for each in references if each.endswith(f"/{name}"))
+    run(clone, "git", "checkout", own, "--", "dvc.lock")
+    dvc(clone, "checkout", "--force", TARGET)
     return (clone / MODEL / "weights.safetensors").read_bytes()
 
 
@@ -145,7 +149,9 @@ def dvc(folder: Path, *words: str) -> str:
 
 def run(folder: Path, *command: str) -> str:
     """Run a command, which must succeed; return what it printed."""
-    settings = os.environ | IDENTITY | KEYS
+    # Workers of the queue call `dvc`.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    settings = os.environ | IDENTITY | KEYS | {"PATH": path}
     done = subprocess.run(
         command,
         cwd=folder,

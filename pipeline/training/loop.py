@@ -107,7 +107,7 @@ def train(
                 disable=None if accelerator.is_main_process else True,
             )
             run_epoch(
-                accelerator, objective, optimizer, shown, keys.weight, progress, params, pause
+                accelerator, objective, optimizer, shown, progress, keys.weight, params, pause
             )
             progress.end_epoch(watched(accelerator.unwrap_model(objective), watch))
             scheduler.step()
@@ -140,8 +140,8 @@ def run_epoch(
     objective: nn.Module,
     optimizer: torch.optim.Optimizer,
     batches: Iterable[tuple[Tensor, Any]],
-    weight: Callable[[int], float],
     progress: Progress,
+    weight: Callable[[int], float],
     params: TrainParams,
     pause: Pause,
 ) -> None:
