@@ -53,7 +53,9 @@ def main() -> None:
         for number, rate in enumerate(RATES):
             key = f"spn.train_multi.added_learning_rate={rate}"
             dvc(project, "exp", "run", "--queue", "--name", f"rate-{number}", "-S", key, TARGET)
-        dvc(project, "queue", "start", "--jobs", "2")
+        # The workers keep its output open.
+        start = [sys.executable, "-m", "dvc", "queue", "start", "--jobs", "2"]
+        subprocess.run(start, cwd=project, env=environment(), check=True, stdout=subprocess.DEVNULL)
         most = watch_queue(project)
         print(f"{len(RATES)} experiments, {most} at once: {time.monotonic() - began:.0f} s")
         began = time.monotonic()
@@ -122,15 +124,19 @@ def watch_queue(project: Path) -> int:
     """Wait until every experiment has ended; return the most that ran at once."""
     most = 0
     while True:
+        most = max(most, copies(project))
         lines = dvc(project, "queue", "status").splitlines()
         states = [line.split()[-1] for line in lines if "rate-" in line]
         if "Failed" in states:
             raise SystemExit(dvc(project, "queue", "logs", "rate-0"))
-        # Each has a copy of the checkout while it runs.
-        most = max(most, len(list((project / ".dvc/tmp/exps").glob("tmp*"))))
         if states and set(states) == {"Success"}:
             return most
-        time.sleep(2)
+        time.sleep(1)
+
+
+def copies(project: Path) -> int:
+    """Return how many copies of the checkout DVC has: one for each experiment that runs."""
+    return len(list((project / ".dvc/tmp/exps").glob("tmp*")))
 
 
 def pulled(clone: Path, name: str) -> bytes:
@@ -149,13 +155,10 @@ def dvc(folder: Path, *words: str) -> str:
 
 def run(folder: Path, *command: str) -> str:
     """Run a command, which must succeed; return what it printed."""
-    # Workers of the queue call `dvc`.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    settings = os.environ | IDENTITY | KEYS | {"PATH": path}
     done = subprocess.run(
         command,
         cwd=folder,
-        env=settings,
+        env=environment(),
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -163,6 +166,12 @@ def run(folder: Path, *command: str) -> str:
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}:\n{done.stdout}")
     return done.stdout
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of commands: workers of the queue call `dvc`."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | IDENTITY | KEYS | {"PATH": path}
 
 
 if __name__ == "__main__":
