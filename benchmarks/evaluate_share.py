@@ -149,7 +149,7 @@ def patched(clock: Clock) -> Iterator[None]:
         *(
             patch.object(place, name, clock.timed(part, getattr(place, name)))
             for part, place, name in (
-                ("writing", answers, "write_predictions"),
+                ("writing", answers, "write_answers"),
                 ("scoring", answers, "scores_of"),
                 ("bootstrap", Bootstrap, "estimates"),
             )

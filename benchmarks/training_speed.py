@@ -12,10 +12,11 @@ import platform
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import cast
+from typing import cast, get_args
 
 import timm
 import torch
@@ -29,7 +30,7 @@ from pipeline.models.networks.registry import NETWORKS
 from pipeline.packed.pictures import ClassTargets
 from pipeline.packed.record import Record
 from pipeline.packed.store import PackedSplit
-from pipeline.params import Params, load
+from pipeline.params import Params, Precision, load
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import train
 from stages import PARAMS
@@ -66,6 +67,7 @@ class Speed:
 
     network: str
     model: str
+    precision: Precision
     batch_size: int
     size: int
     rates: list[float]
@@ -84,9 +86,9 @@ def main() -> None:
     print(machine())
     speeds = []
     for network in given.networks:
-        for model in given.models:
-            speeds.append(measure(network, model, given))
-            print(f"{network} {model}: {speeds[-1].rate:.1f} images/s", flush=True)
+        for model, precision in product(given.models, given.precisions):
+            speeds.append(measure(network, model, precision, given))
+            print(f"{network} {model} {precision}: {speeds[-1].rate:.1f} images/s", flush=True)
     print(f"\n{speed_table(speeds)}\n\n{hours_table(speeds, load(PARAMS))}")
 
 
@@ -97,6 +99,7 @@ def arguments() -> argparse.Namespace:
         "--networks", nargs="+", default=["vgg16", "googlenet", "inception_v3", "resnet50"]
     )
     parser.add_argument("--models", nargs="+", default=["cam_multi", "spn_multi", "spg"])
+    parser.add_argument("--precisions", nargs="+", choices=get_args(Precision), default=["fp32"])
     parser.add_argument("--steps", type=int, default=220, help="steps of each training")
     parser.add_argument("--warmup", type=int, default=20, help="steps not timed")
     parser.add_argument("--window", type=int, default=20, help="steps per reading")
@@ -108,7 +111,7 @@ def arguments() -> argparse.Namespace:
     return given
 
 
-def measure(network: str, model: str, given: argparse.Namespace) -> Speed:
+def measure(network: str, model: str, precision: Precision, given: argparse.Namespace) -> Speed:
     """Train `model` on `network` for some steps."""
     params = setting(network, model, load(PARAMS))
     size = given.size or params.input.size
@@ -117,10 +120,11 @@ def measure(network: str, model: str, given: argparse.Namespace) -> Speed:
     classes = class_count(model, params)
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    starts = step_starts(model, params, batch_size, given.steps, classes)
+    starts = step_starts(model, params, precision, batch_size, given.steps, classes)
     return Speed(
         network=network,
         model=model,
+        precision=precision,
         batch_size=batch_size,
         size=size,
         rates=list(window_rates(starts[given.warmup :], given.window, batch_size)),
@@ -155,13 +159,24 @@ def class_count(model: str, params: Params) -> int:
 
 
 def step_starts(
-    model: str, params: Params, batch_size: int, steps: int, classes: int
+    model: str,
+    params: Params,
+    precision: Precision,
+    batch_size: int,
+    steps: int,
+    classes: int,
 ) -> list[float]:
     """Return when each step began, in seconds; the loop waits for the device in each."""
     split = PackedSplit(split_folder(registry.MODELS[model].track, "train"))
     images = cast(PackedSplit, Repeated(split, steps * batch_size))
     # Neither rate nor loss changes the time of a step; random weights must only stay finite.
-    update = {"epochs": 1, "batch_size": batch_size, "decay_epochs": [], **SLOW}
+    update: dict[str, object] = {
+        "epochs": 1,
+        "batch_size": batch_size,
+        "decay_epochs": [],
+        "precision": precision,
+        **SLOW,
+    }
     schedule = cost.schedule(model, params).model_copy(update=update)
     method = registry.method(model)
     network = method.network(Backbone(params.backbone), classes, params)
@@ -191,14 +206,15 @@ def window_rates(starts: Sequence[float], window: int, batch_size: int) -> Itera
 def speed_table(speeds: Iterable[Speed]) -> str:
     """Return a Markdown table of what was measured."""
     lines = [
-        "| network | method | batch | px | images/s | lowest – highest | TFLOP/s | peak memory |",
-        "|---|---|---|---|---|---|---|---|",
+        "| network | method | precision | batch | px | images/s | lowest – highest | TFLOP/s "
+        "| peak memory |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for speed in speeds:
         memory = "CPU" if speed.memory is None else f"{speed.memory / 2**30:.1f} GiB"
         lines.append(
-            f"| {speed.network} | {speed.model} | {speed.batch_size} | {speed.size} | "
-            f"{speed.rate:.1f} | {min(speed.rates):.1f} – {max(speed.rates):.1f} | "
+            f"| {speed.network} | {speed.model} | {speed.precision} | {speed.batch_size} | "
+            f"{speed.size} | {speed.rate:.1f} | {min(speed.rates):.1f} – {max(speed.rates):.1f} | "
             f"{speed.rate * speed.step / 1e12:.2f} | {memory} |"
         )
     return "\n".join(lines)
@@ -207,10 +223,15 @@ def speed_table(speeds: Iterable[Speed]) -> str:
 def hours_table(speeds: Sequence[Speed], params: Params) -> str:
     """Return a Markdown table of the hours of training that the measured rates make of each run.
 
-    Rates at another size than the run's are left out; SPG's ablations count at its full rate.
+    Rates in another precision than fp32 or at another size than the run's are left out; SPG's
+    ablations count at its full rate.
     """
     data_sets = settings.load().data_sets
-    rates = {(speed.network, speed.model, speed.size): speed.rate for speed in speeds}
+    rates = {
+        (speed.network, speed.model, speed.size): speed.rate
+        for speed in speeds
+        if speed.precision == "fp32"
+    }
     lines = ["| run | method | images | epochs | hours of training |", "|---|---|---|---|---|"]
     for experiment in all_experiments():
         applied = experiment.applied(params)

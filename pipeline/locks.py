@@ -14,6 +14,9 @@ from pipeline.errors import InputError
 PATIENCE = 10.0
 """Seconds that the processes of a killed one need at most until they notice and are gone."""
 
+_kept: list[TextIO] = []
+"""What is held to the end: a file that is closed is free."""
+
 
 @contextmanager
 def locked(path: Path, work: str) -> Iterator[None]:
@@ -47,6 +50,17 @@ def _taken(lock: TextIO) -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    return True
+
+
+def taken(path: Path) -> bool:
+    """Take the lock file `path` until this process and its children have ended, if it is free."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.open("a+")
+    if not _taken(lock):
+        lock.close()
+        return False
+    _kept.append(lock)
     return True
 
 

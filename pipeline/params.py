@@ -126,6 +126,9 @@ class BackboneParams(Section):
     standardise: bool
 
 
+Precision = Literal["fp32", "tf32", "bf16"]
+
+
 class TrainParams(Section):
     """One training schedule (SGD with two learning-rate groups)."""
 
@@ -140,6 +143,7 @@ class TrainParams(Section):
     max_gradient_norm: Positive
     decay_epochs: list[Count]
     decay_factor: OpenFraction
+    precision: Precision
 
     @field_validator("nesterov")
     @classmethod

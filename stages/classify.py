@@ -1,12 +1,14 @@
 """Stage `classify`: class probabilities of another classifier, to rank SPG's boxes by."""
 
+from functools import partial
 from pathlib import Path
 
 from torch import nn
 
+from pipeline.distributed import is_main
 from pipeline.errors import unlisted
 from pipeline.evaluation.localization import classification
-from pipeline.evaluation.localization.predictions import write_predictions
+from pipeline.evaluation.sharing import PREDICTIONS, write_answers
 from pipeline.models.classifiers import build, check
 from pipeline.models.losses import Classification
 from pipeline.packed.store import PackedSplit
@@ -31,9 +33,11 @@ def classify(params: Params, classifier: str) -> None:
     test = PackedSplit(split_folder("single", "test"))
     check(params.ranking.classifiers, len(test.classes), params)
     network, checkpoints = trained(classifier, len(test.classes), params)
-    found = classification.classify(network, test, params.input, params.evaluate)
-    write_predictions(classifier_file(classifier), found)
-    if checkpoints:
+    protocol = params.evaluate
+    look = partial(classification.classify, network, params=params.input, protocol=protocol)
+    file = classifier_file(classifier)
+    write_answers(file, PREDICTIONS, [test], look, protocol.batch_size, SCRATCH)
+    if checkpoints and is_main():
         checkpoints.remove()
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pipeline.distributed import is_main
 from pipeline.evaluation.answers import answers_of
 from pipeline.files import write_json
 from pipeline.methods import registry
@@ -9,7 +10,7 @@ from pipeline.packed.record import SPLITS
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
 from stages import run
-from stages.paths import model_folder, predictions_file, scores_file, split_folder
+from stages.paths import SCRATCH, model_folder, predictions_file, scores_file, split_folder
 
 
 def evaluate(params: Params, model: str) -> None:
@@ -26,7 +27,9 @@ def evaluate(params: Params, model: str) -> None:
     splits = {
         name: PackedSplit(split_folder(found.track, name)) for name in answers.splits(found.track)
     }
-    answers.write(predictions_file(model), network, splits, folder, params)
+    answers.write(predictions_file(model), network, splits, folder, params, SCRATCH)
+    if not is_main():
+        return
     described: dict[str, Any] = {
         "model": model,
         "backbone": params.backbone.name,

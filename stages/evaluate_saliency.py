@@ -1,8 +1,10 @@
 """Stage `evaluate_saliency`: the CAM network of a track, localizing by other methods."""
 
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from pipeline.distributed import gathered, is_main, process_count, process_index
 from pipeline.errors import unlisted
 from pipeline.evaluation.protocol.estimates import Figures
 from pipeline.evaluation.protocol.multi_label import pointing_figures
@@ -30,7 +32,7 @@ def evaluate_saliency(params: Params, track: Task) -> None:
     """Write data/scores/saliency_<track>.json: the scores of each `<method>_<track>`.
 
     Maps are made by the trained cam_<track> and are not kept; class scores are those that stage
-    evaluate wrote for it.
+    evaluate wrote for it. Of several processes each takes every so many-th method.
 
     Raises:
         InputError: a track that params.yaml does not list, a missing or foreign input, a
@@ -59,13 +61,15 @@ def evaluate_saliency(params: Params, track: Task) -> None:
         "dataset": test.name,
         "classes": list(test.classes),
     }
-    scores = {
+    own = {
         f"{method}_{track}": described
         | {"model": f"{method}_{track}"}
         | SCORERS[cam.track](pairs(method), test.classes, params)
-        for method in params.saliency.methods
+        for method in params.saliency.methods[process_index() :: process_count()]
     }
-    write_json(scores_file(f"saliency_{track}"), scores)
+    scores = dict(ChainMap(*gathered(own)))
+    if is_main():
+        write_json(scores_file(f"saliency_{track}"), scores)
 
 
 if __name__ == "__main__":

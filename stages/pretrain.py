@@ -6,6 +6,7 @@ from zipfile import BadZipFile, ZipFile
 from PIL import Image
 from torch import nn
 
+from pipeline.distributed import is_main
 from pipeline.errors import InputError
 from pipeline.models.backbones import Classifier, network_for
 from pipeline.models.losses import Classification
@@ -33,7 +34,8 @@ def pretrain(params: Params) -> None:
         return
     network = imagenet_classifier(params.backbone, params.pretrain)
     verify(network, check_picture(params.pretrain.check_picture), params.pretrain.check_class)
-    save_first_weights(network, features, BACKBONE)
+    if is_main():
+        save_first_weights(network, features, BACKBONE)
 
 
 def train_from_scratch(params: Params, features: nn.Module) -> None:
@@ -49,8 +51,9 @@ def train_from_scratch(params: Params, features: nn.Module) -> None:
         return Classification(Classifier(params.backbone, len(images.classes)))
 
     module, _ = resume(objective, images, params, schedule, checkpoints)
-    save_first_weights(module.get_submodule("network.backbone"), features, BACKBONE)
-    checkpoints.remove()
+    if is_main():
+        save_first_weights(module.get_submodule("network.backbone"), features, BACKBONE)
+        checkpoints.remove()
 
 
 def check_picture(member: str) -> Image.Image:

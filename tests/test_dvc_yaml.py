@@ -22,6 +22,7 @@ STAGES = DVC["stages"]
 OURS = ("pipeline", "stages")
 PLUMBING = (
     "pipeline/__init__.py",
+    "pipeline/distributed.py",
     "pipeline/errors.py",
     "pipeline/disk.py",
     "pipeline/files.py",

@@ -1,7 +1,8 @@
-"""Packing a data set into the store with several processes.
+"""Packing a data set into the store with several processes, on one machine or more.
 
 Each worker makes the records of one part after the other and writes them to shards of its own;
-what the parts are does not depend on the workers, nor then do the bytes.
+what the parts are does not depend on the workers, nor then do the bytes. Processes that work
+together (`pipeline.distributed`) have workers each, and pack every so many-th part.
 """
 
 import hashlib
@@ -20,9 +21,10 @@ from concurrent.futures import (
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from ctypes import c_bool
 from dataclasses import dataclass
+from itertools import chain
 from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from pipeline.datasets import parts
 from pipeline.datasets.parts import Packed, Part, Unfinished, parts_of
 from pipeline.datasets.photograph import CorruptImage
 from pipeline.disk import FULL, NoRoom
+from pipeline.distributed import gathered, is_main, process_count, process_index
 from pipeline.errors import InputError
 from pipeline.locks import locked
 from pipeline.packed import shards
@@ -63,16 +66,23 @@ def pack(dataset: Dataset, folder: Path, origin: str, workers: int, skip_corrupt
     """
     _refuse_empty(dataset)
     unfinished = Unfinished(folder, _key(dataset, origin))
-    with locked(folder.with_name(f".{folder.name}.lock"), "this packing"):
-        unfinished.remove_others()
-        skipped = _Skipped(skip_corrupt)
+    skipped = _Skipped(skip_corrupt)
+    lock = locked(folder.with_name(f".{folder.name}.lock"), "this packing")
+    with lock if is_main() else nullcontext():
+        if is_main():
+            unfinished.remove_others()
         with _pool(dataset, unfinished, workers, skip_corrupt) as pool:
+            gathered(None)
             # The smallest first: a bad annotation shows before the hours that training images take.
             for name in sorted(dataset.splits, key=lambda name: len(dataset.splits[name])):
                 # Twice as many tasks as workers: none waits, and the queue stays short.
                 _pack_split(dataset, name, unfinished, pool, 2 * workers, skipped)
-        unfinished.finish(dataset)
-    skipped.tell()
+        everywhere = gathered(skipped.lines)
+        if is_main():
+            skipped = _Skipped(skip_corrupt)
+            skipped.add(chain.from_iterable(everywhere))
+            unfinished.finish(dataset)
+            skipped.tell()
 
 
 class _Skipped:
@@ -125,16 +135,21 @@ def _pack_split(
     ahead: int,
     skipped: _Skipped,
 ) -> None:
-    """Pack the parts of a split that are not complete, with a line of progress on stderr."""
+    """Pack this process's parts of a split, with a line of progress on stderr.
+
+    Those that are complete stay as they are.
+    """
     split = dataset.splits[name]
-    missing = [part for part in parts_of(name, split) if part not in unfinished]
-    for part in parts_of(name, split):
-        if part not in missing:
-            skipped.add(unfinished.packed(part).skipped)
-    done = len(split) - sum(map(len, missing))
+    own = parts_of(name, split)[process_index() :: process_count()]
+    missing = [part for part in own if part not in unfinished]
+    complete = [part for part in own if part not in missing]
+    for part in complete:
+        skipped.add(unfinished.packed(part).skipped)
+    total, done = (sum(map(len, parts)) for parts in (own, complete))
     tasks = ((part, split.keys[part.keys.start : part.keys.stop]) for part in missing)
     title = f"{dataset.name}, {name}"
-    with tqdm(total=len(split), initial=done, desc=title, unit=" images", disable=None) as bar:
+    silent = None if is_main() else True  # None: unless stderr is a terminal
+    with tqdm(total=total, initial=done, desc=title, unit=" images", disable=silent) as bar:
         for count, left_out in _results(pool, tasks, ahead):
             skipped.add(left_out)
             bar.update(count)

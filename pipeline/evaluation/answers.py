@@ -4,23 +4,25 @@ A network is known by what it can do: `localize` (maps of classes), `detect` (a 
 or `propose` (boxes of anything).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
 from pipeline.evaluation.localization.inference import predict
-from pipeline.evaluation.localization.predictions import write_predictions
+from pipeline.evaluation.localization.predictions import Prediction
 from pipeline.evaluation.protocol.estimates import Figures
 from pipeline.evaluation.protocol.pairs import stored_pairs
 from pipeline.evaluation.protocol.proposal_scores import proposal_scores
 from pipeline.evaluation.protocol.region_scores import region_scores
 from pipeline.evaluation.protocol.scores import SCORED_SPLITS, scores_of
+from pipeline.evaluation.sharing import PREDICTIONS, PROPOSALS, Form, write_answers
 from pipeline.models.device import compute_device
-from pipeline.packed.proposals import Proposals, StoredProposals, write_proposals
+from pipeline.models.interface import Detector, Proposer
+from pipeline.packed.proposals import Proposals, StoredProposals
 from pipeline.packed.record import Record, Task
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
@@ -35,14 +37,31 @@ class Answers:
     Attributes:
         ability: the method that such networks have.
         splits: track -> the splits that they are asked on.
-        write: (file, network, splits, the model's folder, parameters) asks the network and writes.
+        form: of the file that keeps the answers.
+        ask: (network, split, the model's folder, parameters) -> an answer per image, in order.
         judge: (file, network, splits, parameters) -> the scores.
     """
 
     ability: str
     splits: Callable[[Task], tuple[str, ...]]
-    write: Callable[[Path, Any, Splits, Path, Params], None]
+    form: Form
+    ask: Callable[[Any, PackedSplit, Path, Params], Iterable[Any]]
     judge: Callable[[Path, Any, Splits, Params], Figures]
+
+    def write(
+        self, path: Path, network: Any, splits: Splits, folder: Path, params: Params, scratch: Path
+    ) -> None:
+        """Ask the network and write the answers to `path`, as `write_answers` does.
+
+        Args:
+            folder: the model's.
+        """
+
+        def ask(split: PackedSplit) -> Iterable[Any]:
+            return self.ask(network, split, folder, params)
+
+        batch_size = params.evaluate.batch_size
+        write_answers(path, self.form, list(splits.values()), ask, batch_size, scratch)
 
 
 def answers_of(network: nn.Module) -> Answers:
@@ -53,9 +72,10 @@ def answers_of(network: nn.Module) -> Answers:
     raise TypeError(f"{type(network).__name__} has none of {', '.join(k.ability for k in ANSWERS)}")
 
 
-def _write_maps(path: Path, network: Any, splits: Splits, folder: Path, params: Params) -> None:
-    found = (predict(network, split, params.input, params.evaluate) for split in splits.values())
-    write_predictions(path, chain.from_iterable(found))
+def _localize(
+    network: Any, split: PackedSplit, folder: Path, params: Params
+) -> Iterator[Prediction]:
+    return predict(network, split, params.input, params.evaluate)
 
 
 def _judge_maps(path: Path, network: Any, splits: Splits, params: Params) -> Figures:
@@ -65,12 +85,8 @@ def _judge_maps(path: Path, network: Any, splits: Splits, params: Params) -> Fig
     return scores_of(pairs, test.classes, params, test.task, control)
 
 
-def _write_detections(
-    path: Path, network: Any, splits: Splits, folder: Path, params: Params
-) -> None:
-    network = network.to(compute_device())
-    found = (network.detect(split, folder, params) for split in splits.values())
-    write_proposals(path, chain.from_iterable(found))
+def _detect(network: Any, split: PackedSplit, folder: Path, params: Params) -> Iterator[Proposals]:
+    return cast(Detector, network.to(compute_device())).detect(split, folder, params)
 
 
 def _judge_detections(path: Path, network: Any, splits: Splits, params: Params) -> Figures:
@@ -81,12 +97,8 @@ def _judge_detections(path: Path, network: Any, splits: Splits, params: Params) 
     return region_scores(training, pairs("test"), splits["test"].classes, params)
 
 
-def _write_proposals(
-    path: Path, network: Any, splits: Splits, folder: Path, params: Params
-) -> None:
-    network = network.to(compute_device())
-    found = (network.propose(split, params) for split in splits.values())
-    write_proposals(path, chain.from_iterable(found))
+def _propose(network: Any, split: PackedSplit, folder: Path, params: Params) -> Iterator[Proposals]:
+    return cast(Proposer, network.to(compute_device())).propose(split, params)
 
 
 def _judge_proposals(path: Path, network: Any, splits: Splits, params: Params) -> Figures:
@@ -94,7 +106,7 @@ def _judge_proposals(path: Path, network: Any, splits: Splits, params: Params) -
 
 
 ANSWERS = (
-    Answers("localize", SCORED_SPLITS.__getitem__, _write_maps, _judge_maps),
-    Answers("detect", SCORED_SPLITS.__getitem__, _write_detections, _judge_detections),
-    Answers("propose", lambda track: ("test",), _write_proposals, _judge_proposals),
+    Answers("localize", SCORED_SPLITS.__getitem__, PREDICTIONS, _localize, _judge_maps),
+    Answers("detect", SCORED_SPLITS.__getitem__, PROPOSALS, _detect, _judge_detections),
+    Answers("propose", lambda track: ("test",), PROPOSALS, _propose, _judge_proposals),
 )

@@ -106,14 +106,14 @@ class WeaklySupervisedDetector(nn.Module):
                 not finite; the message names the image.
         """
         proposals, limit = StoredProposals(folder / PROPOSALS, split.split), params.wsddn.boxes
-        _refuse_foreign(split, proposals)
+        _refuse_foreign(split, split.total, proposals)
         images = _WholeImages(split, params.input.size, proposals, limit)
         device, index = next(self.parameters()).device, 0
         for batch, found in loader(images, params.evaluate.batch_size):
             regions = Regions(*(each.to(device) for each in found))
             for scores in self(batch.to(device), regions).float().cpu().numpy():
                 record = split[index]
-                boxes_xyxy, _ = candidates(proposals[index], record, limit)
+                boxes_xyxy, _ = candidates(proposals[split.rows[index]], record, limit)
                 yield _detection(record, split.split, scores, boxes_xyxy)
                 index += 1
 
@@ -170,7 +170,7 @@ class RegionAnnotation:
 
     def __init__(self, split: PackedSplit, proposals: Sequence[Proposals], limit: int) -> None:
         """Raise InputError for proposals of another number of images."""
-        _refuse_foreign(split, proposals)
+        _refuse_foreign(split, len(split), proposals)
         self.labels, self.proposals, self.limit = ClassTargets(split), proposals, limit
 
     def __call__(self, index: int, record: Record, window: Window) -> RegionTargets:
@@ -178,10 +178,10 @@ class RegionAnnotation:
         return RegionTargets(self.labels(index, record, window), regions)
 
 
-def _refuse_foreign(split: PackedSplit, proposals: Sequence[Proposals]) -> None:
-    if len(proposals) != len(split):
+def _refuse_foreign(split: PackedSplit, images: int, proposals: Sequence[Proposals]) -> None:
+    if len(proposals) != images:
         raise InputError(
-            f"proposals of {len(proposals)} images for the {len(split)} of {split.name} "
+            f"proposals of {len(proposals)} images for the {images} of {split.name} "
             f"({split.split}); run `dvc repro -f train_method@wsddn`"
         )
 
@@ -200,7 +200,8 @@ class _WholeImages(Dataset[tuple[Tensor, Regions]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Regions]:
         record = self.split[index]
         image = to_tensor(warp(record.image, self.size))
-        return image, regions_of(self.proposals[index], record, Window(), self.limit)
+        proposals = self.proposals[self.split.rows[index]]
+        return image, regions_of(proposals, record, Window(), self.limit)
 
 
 class RegionClassification(nn.Module):

@@ -51,6 +51,8 @@ class PackedSplit(Sequence[Record]):
         split: `train`, `val` or `test`.
         skipped: of each image that was left out, why it could not be read.
         digest: a hash of the index, and so of all records.
+        total: how many records the split has.
+        rows: which of them these are: all, unless it is a `part`.
 
     Raises:
         InputError: the folder, its index or a shard is missing, foreign or truncated.
@@ -63,6 +65,8 @@ class PackedSplit(Sequence[Record]):
     split: str
     skipped: tuple[str, ...]
     digest: str
+    total: int
+    rows: range
 
     def __init__(self, folder: Path) -> None:
         index, self.digest = _read_index(folder / _INDEX)
@@ -74,12 +78,18 @@ class PackedSplit(Sequence[Record]):
         self._folder, self._shards = folder, index.shards
         self._ends = list(accumulate(shard.rows for shard in index.shards))
         self._reader = lru_cache(_OPEN_SHARDS)(self._open)
+        self.total = self._ends[-1] if self._ends else 0
+        self.rows = range(self.total)
 
-    def __reduce__(self) -> tuple[Callable[[Path], "PackedSplit"], tuple[Path]]:
-        return PackedSplit, (self._folder,)
+    def part(self, rows: range) -> "PackedSplit":
+        """Return the records of some rows alone."""
+        return _part(self._folder, self.rows[rows.start : rows.stop : rows.step])
+
+    def __reduce__(self) -> tuple[Callable[[Path, range], "PackedSplit"], tuple[Path, range]]:
+        return _part, (self._folder, self.rows)
 
     def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
+        return len(self.rows)
 
     def __iter__(self) -> Iterator[Record]:
         return (self[index] for index in range(len(self)))
@@ -91,19 +101,26 @@ class PackedSplit(Sequence[Record]):
     def __getitem__(self, index: int | slice) -> Record | list[Record]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        position = range(len(self))[operator.index(index)]
+        position = self.rows[operator.index(index)]
         number = bisect_right(self._ends, position)
         first = self._ends[number] - self._shards[number].rows
         return self._reader(number).read(position - first)
 
     def columns(self, *names: str) -> Iterator[dict[str, Any]]:
         """Yield some fields of each record in turn, as lists and numbers, and read no others."""
-        for number in range(len(self._shards)):
-            yield from self._reader(number).columns(names)
+        shards = (self._reader(number).columns(names) for number in range(len(self._shards)))
+        rows = self.rows
+        yield from islice(chain.from_iterable(shards), rows.start, rows.stop, rows.step)
 
     def _open(self, number: int) -> ShardReader:
         shard = self._shards[number]
         return ShardReader(self._folder / shard.file, shard.rows)
+
+
+def _part(folder: Path, rows: range) -> PackedSplit:
+    found = PackedSplit(folder)
+    found.rows = rows
+    return found
 
 
 def _read_index(path: Path) -> tuple[Index, str]:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-from accelerate import PartialState
 from accelerate.utils import set_seed
 from torch import nn
 
+from pipeline.distributed import is_main
 from pipeline.fingerprint import fingerprint
 from pipeline.folders import atomic_folder
 from pipeline.locks import turn
@@ -68,7 +68,7 @@ def fit(
         return method.watch(module, splits["val"], prepared, params, epoch)
 
     module, epochs = resume(objective, images, params, schedule, checkpoints, targets, watch)
-    if PartialState().is_main_process:
+    if is_main():
         with atomic_folder(folder) as new:
             shutil.copytree(prepared, new, dirs_exist_ok=True)
             save_weights(module.get_submodule("network"), new / WEIGHTS)

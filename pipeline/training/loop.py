@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, skip_first_batches
+from accelerate.data_loader import prepare_data_loader
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import Tensor, nn
 from torch.optim import SGD
@@ -14,14 +15,17 @@ from torch.optim.lr_scheduler import MultiStepLR
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from pipeline.models.device import prepare_cpu
+from pipeline.distributed import join, process_index
+from pipeline.models.device import compute_device
 from pipeline.packed.pictures import Annotate
 from pipeline.packed.store import PackedSplit
 from pipeline.params import InputParams, TrainParams
 from pipeline.signals import deferred
+from pipeline.training.accumulation import Accumulation
 from pipeline.training.batches import training_batches
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.pause import Pause
+from pipeline.training.precision import computing
 from pipeline.training.progress import History, Progress
 
 Watch = Callable[[nn.Module, int], dict[str, float]]
@@ -48,7 +52,10 @@ def train(
     Args:
         objective: module (images, targets, epoch) -> dict of scalar loss terms, with the network
             in its attribute `network`, whose `backbone` learns at the lower rate.
-        params: the schedule; `batch_size` is global, shared out over the processes.
+        params: the schedule; `batch_size` is global, shared out over the processes. Their losses
+            and gradients are averaged: exact where a loss is a mean over images, whereas of one
+            that is a mean over chosen pixels or boxes (SPG's branches, RPN) it is the mean of each
+            process's own mean.
         checkpoints: where an interrupted training resumes from, in the middle of an epoch too, and
             saves to; the caller removes them once the result is safe.
         targets: gives what the objective learns from, for each record of `split`.
@@ -59,13 +66,17 @@ def train(
         InputError: another process trains the same thing, or a checkpoint cannot be written.
         KeyboardInterrupt, Terminated: the process was asked to end; a checkpoint is written.
     """
-    set_seed(seed)
-    prepare_cpu()
+    # Each process drops out other units.
+    set_seed(seed + process_index())
+    device = compute_device()
+    join()
     # SPG's branches take no part in the warm-up.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = Accelerator(kwargs_handlers=[unused])
-    batch_size = params.batch_size // accelerator.num_processes
-    loader, keys = training_batches(split, images, seed, batch_size, targets)
+    # Unless it is told so, it takes several processes without a GPU for one each.
+    accelerator = Accelerator(
+        cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[unused]
+    )
+    loader, keys = training_batches(split, images, seed, params.batch_size, targets)
     optimizer = SGD(
         learning_rates(objective, params),
         momentum=params.momentum,
@@ -73,12 +84,15 @@ def train(
         nesterov=params.nesterov,
     )
     scheduler = MultiStepLR(optimizer, params.decay_epochs, params.decay_factor)
+    backbone = objective.get_submodule("network.backbone")
     objective = objective.to(memory_format=torch.channels_last)
-    objective, optimizer, batches = accelerator.prepare(objective, optimizer, loader)
+    objective, optimizer = accelerator.prepare(objective, optimizer)
+    # Its batches are shares already.
+    batches = prepare_data_loader(loader, accelerator.device, 1, 0, put_on_device=True)
     accelerator.register_for_checkpointing(scheduler)
     # One lock for all the processes of a training.
     lock = checkpoints.locked() if accelerator.is_main_process else nullcontext()
-    with lock, deferred() as request:
+    with lock, deferred() as request, computing(backbone, params.precision, device):
         progress = checkpoints.restore(accelerator)
         pause = Pause(accelerator, objective, checkpoints, request)
         while progress.epoch < params.epochs:
@@ -92,8 +106,11 @@ def train(
                 # None: a line of progress on a terminal only.
                 disable=None if accelerator.is_main_process else True,
             )
-            run_epoch(accelerator, objective, optimizer, shown, progress, params, pause)
-            progress.end_epoch(watched(accelerator.unwrap_model(objective), watch, epoch))
+            run_epoch(
+                accelerator, objective, optimizer, shown, progress, keys.weight, params, pause
+            )
+            module = accelerator.unwrap_model(objective)
+            progress.end_epoch(watched(module, watch, progress.epoch))
             scheduler.step()
             pause.after_epoch(progress)
     return progress.history
@@ -125,18 +142,21 @@ def run_epoch(
     optimizer: torch.optim.Optimizer,
     batches: Iterable[tuple[Tensor, Any]],
     progress: Progress,
+    weight: Callable[[int], float],
     params: TrainParams,
     pause: Pause,
 ) -> None:
-    """Take one step per batch; note the loss terms and their sum `loss`."""
+    """Take one step per batch; note the loss terms and their sum `loss`.
+
+    Args:
+        weight: step, from 0 -> what this process's losses count in the mean over the processes.
+    """
+    steps = Accumulation(accelerator, objective, optimizer)
     for images, targets in batches:
-        terms = objective(images, targets, progress.epoch)
-        loss = torch.stack(list(terms.values())).sum()
-        optimizer.zero_grad()
-        accelerator.backward(loss)
+        terms = steps.gradients(images, targets, progress.epoch, weight(progress.step))
         accelerator.clip_grad_norm_(objective.parameters(), params.max_gradient_norm)
         optimizer.step()
-        progress.add({"loss": loss, **terms})
+        progress.add(terms)
         pause.after_step(progress)
     pause.after_steps(progress)
 

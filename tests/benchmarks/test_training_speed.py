@@ -17,6 +17,7 @@ def speed(**changed: object) -> Speed:
     values = {
         "network": "vgg16",
         "model": "spn_multi",
+        "precision": "fp32",
         "batch_size": 16,
         "size": 224,
         "rates": [90.0, 100.0, 120.0],
@@ -26,20 +27,22 @@ def speed(**changed: object) -> Speed:
     return Speed(**(values | changed))
 
 
-@pytest.mark.parametrize("model", ["spn_multi", "spg"])
+@pytest.mark.parametrize(("model", "precision"), [("spn_multi", "bf16"), ("spg", "fp32")])
 def test_three_steps_are_measured(
     workspace: Path,
     params: Params,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     model: str,
+    precision: str,
 ) -> None:
     (workspace / "params.yaml").write_text((REPOSITORY / "params.yaml").read_text())
     words = "--networks test_efficientnet --steps 3 --warmup 0 --window 1 --size 64 --batch-size 2"
-    monkeypatch.setattr(sys, "argv", ["training_speed", *words.split(), "--models", model])
+    chosen = ["--models", model, "--precisions", precision]
+    monkeypatch.setattr(sys, "argv", ["training_speed", *words.split(), *chosen])
     training_speed.main()
     printed = capsys.readouterr().out
-    assert f"| test_efficientnet | {model} | 2 | 64 |" in printed
+    assert f"| test_efficientnet | {model} | {precision} | 2 | 64 |" in printed
     assert printed.rstrip().endswith("|---|---|---|---|---|")  # No paper has that network.
 
 
@@ -63,7 +66,7 @@ def test_images_repeat_up_to_the_length(workspace: Path) -> None:
 
 def test_the_table_gives_median_spread_and_sustained_rate() -> None:
     line = speed_table([speed(memory=3 * 2**30)]).splitlines()[-1]
-    assert line == "| vgg16 | spn_multi | 16 | 224 | 100.0 | 90.0 – 120.0 | 1.00 | 3.0 GiB |"
+    assert line == "| vgg16 | spn_multi | fp32 | 16 | 224 | 100.0 | 90.0 – 120.0 | 1.00 | 3.0 GiB |"
     assert speed_table([speed()]).endswith("| CPU |")
 
 
@@ -74,5 +77,6 @@ def test_hours_are_images_times_epochs_over_the_measured_rate(params: Params) ->
     assert not any("cam_multi" in line or "googlenet" in line for line in lines)
 
 
-def test_a_rate_at_another_size_gives_no_hours(params: Params) -> None:
-    assert hours_table([speed(size=64)], params).splitlines()[2:] == []
+def test_a_rate_at_another_size_or_in_another_precision_gives_no_hours(params: Params) -> None:
+    others = [speed(size=64), speed(precision="bf16")]
+    assert hours_table(others, params).splitlines()[2:] == []

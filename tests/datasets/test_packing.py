@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -105,6 +106,28 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(
     one, three = (packed(tmp_path / str(count), data, count) for count in (1, 3))
     assert one == three
     assert ids(tmp_path / "3/train") == images(range(21))
+
+
+def pack_as(process: int, port: int, folder: Path, data: Dataset) -> None:
+    """Pack as one of two processes that torchrun has started."""
+    os.environ |= {"RANK": str(process), "WORLD_SIZE": "2"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    pack(data, folder, "", workers=1)
+
+
+def test_processes_that_work_together_pack_the_same_bytes(tmp_path: Path) -> None:
+    data = dataset(train=21, val=4, test=9)
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    fork = multiprocessing.get_context("fork")
+    both = [fork.Process(target=pack_as, args=(n, port, tmp_path / "two", data)) for n in (0, 1)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert content(tmp_path / "two") == packed(tmp_path / "one", data)
 
 
 def test_a_part_that_outgrows_a_shard_goes_on_in_another(

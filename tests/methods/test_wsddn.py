@@ -269,11 +269,11 @@ def detected(packed, quick, tmp_path):
     """What a network detects in the test images, each with the same proposals; or others."""
     split = PackedSplit(packed / "multi" / "test")
 
-    def detect(network, boxes=BOXES, scores=(3, 2, 1), of=split, batch_size=3):
+    def detect(network, boxes=BOXES, scores=(3, 2, 1), of=split, batch_size=3, asked=None):
         stored = (replace(proposals(boxes, scores, r.id), split="test") for r in of)
         write_proposals(tmp_path / PROPOSALS, stored)
         params = changed(quick, evaluate__batch_size=batch_size)
-        return list(network.eval().detect(split, tmp_path, params))
+        return list(network.eval().detect(asked or split, tmp_path, params))
 
     detect.split = split
     return detect
@@ -288,6 +288,12 @@ def scoring(network):
         return network
 
     return make
+
+
+def test_images_of_a_part_are_detected_by_their_own_proposals(detected, scoring):
+    part = detected.split.part(range(1, 4))
+    found = detected(scoring([[0.1, 0.0, 0.2]] * 4), asked=part)
+    assert [each.id for each in found] == [record.id for record in part]
 
 
 def test_each_class_has_the_box_that_scores_highest(detected, scoring):

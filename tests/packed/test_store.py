@@ -173,3 +173,12 @@ def test_columns_are_fields_of_the_records_in_their_order(packed: Path) -> None:
     assert [tuple(row["labels"]) for row in rows] == [record.labels for record in split]
     assert [row["difficult"] for row in rows] == [record.difficult.tolist() for record in split]
     assert {tuple(row) for row in rows} == {("labels", "difficult")}
+
+
+def test_a_part_has_some_rows_in_their_order_and_travels(folder: Path) -> None:
+    part = PackedSplit(folder).part(range(60, 75))
+    assert [record.id for record in part] == [f"image {i}" for i in range(60, 75)]
+    assert (len(part), part.rows, part.total) == (15, range(60, 75), 150)
+    assert part[-1].id == "image 74"
+    sent = pickle.loads(pickle.dumps(part.part(range(2, 4))))
+    assert [record.id for record in sent] == ["image 62", "image 63"]

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from pipeline.errors import InputError
 from pipeline.packed.pictures import ClassTargets, Window, target_of, to_tensor, warp
 from pipeline.packed.store import PackedSplit
 from pipeline.training.batches import AugmentedImages, ShuffledKeys, training_batches
@@ -129,6 +130,31 @@ def test_no_image_is_alone_in_the_last_batch(quick, split):
 def test_other_epochs_see_each_image_once(length, batch_size):
     keys = ShuffledKeys(length, 1, batch_size)
     assert sorted(index for _, index in keys) == list(range(length)) and len(keys) == length
+
+
+@pytest.mark.parametrize(("length", "batch_size", "processes"), [(19, 8, 2), (17, 8, 4), (8, 4, 4)])
+def test_processes_share_out_every_batch(length, batch_size, processes):
+    whole = ShuffledKeys(length, 1, batch_size)
+    shares = [ShuffledKeys(length, 1, batch_size, own, processes) for own in range(processes)]
+    dealt = [list(keys) for keys in shares]
+    assert [len(own) for own in dealt] == [len(keys) for keys in shares]
+    size = batch_size // processes
+    keys = list(whole)
+    for step in range(-(-len(keys) // batch_size)):
+        batch = keys[step * batch_size : (step + 1) * batch_size]
+        parts = [own[step * size : (step + 1) * size] for own in dealt]
+        weights = [keys.weight(step) for keys in shares]
+        assert whole.weight(step) == 1
+        assert [key for part, w in zip(parts, weights, strict=True) if w for key in part] == batch
+        # The mean over the processes of their means is the mean of the batch.
+        means = [w * np.mean([i for _, i in p]) for p, w in zip(parts, weights, strict=True)]
+        assert np.mean(means) == pytest.approx(np.mean([i for _, i in batch]))
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(split, quick, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(InputError, match="4 images .* to 3 processes; .*LAUNCH"):
+        training_batches(split, quick.input, 7, 4, ClassTargets(split))
 
 
 def test_boxes_are_shares_of_the_part_that_is_seen():
