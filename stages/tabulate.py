@@ -13,13 +13,14 @@ from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
 from pipeline.reporting import examples
 from pipeline.reporting.figures import draw_examples, read_history
+from pipeline.reporting.illustrations.listing import Illustration, read_listing
 from pipeline.reporting.metrics_json import metrics
 from pipeline.reporting.page.curves import Chart, chart
 from pipeline.reporting.page.data_card import DataCard, data_card
 from pipeline.reporting.page.environment import environment
 from pipeline.reporting.page.galleries import multi_gallery, single_gallery
 from pipeline.reporting.page.gallery import Gallery
-from pipeline.reporting.page.rendering import Picture, Report, write_page
+from pipeline.reporting.page.rendering import Report, write_page
 from pipeline.reporting.per_class import write_per_class
 from pipeline.reporting.readme import write_results
 from pipeline.reporting.tables import (
@@ -34,7 +35,15 @@ from pipeline.reporting.tables import (
 )
 from pipeline.reporting.twins import compare_twins, write_twins
 from stages import run
-from stages.paths import REPORTS, history_file, predictions_file, scores_file, split_folder
+from stages.paths import (
+    ILLUSTRATIONS,
+    LISTING,
+    REPORTS,
+    history_file,
+    predictions_file,
+    scores_file,
+    split_folder,
+)
 
 FIGURES = REPORTS / "figures"
 README = Path("README.md")
@@ -64,6 +73,7 @@ def tabulate(params: Params) -> None:
         twins=twins,
         galleries=galleries(scores, params),
         pictures=[multi_picture(aligned), single_picture(scores, params)],
+        illustrations=read_listing(LISTING, ILLUSTRATIONS),
         charts=charts(models),
         cards=[card("multi", params.data.multi), card("single", params.data.single)],
         params=params.model_dump(),
@@ -117,17 +127,17 @@ def card(track: Track, source: str) -> DataCard:
     return data_card(track, source, splits)
 
 
-def multi_picture(align_corners: bool) -> Picture:
+def multi_picture(align_corners: bool) -> Illustration:
     """Draw the multi-label examples."""
     split = PackedSplit(split_folder("multi", "test"))
     cam, spn = (predictions(model) for model in ("cam_multi", "spn_multi"))
     gallery = examples.multi_gallery(examples.choose(split), split.classes, cam, spn, align_corners)
     path = draw_examples(FIGURES / "multi.webp", gallery.columns, gallery.rows)
     alt = "Test pictures, each with CAM's response map, SPN's proposal map and SPN's response map."
-    return Picture(path, f"SPN and CAM on {split.name}", alt, f"{examples.RULE} {_BOXES}")
+    return Illustration(path, f"SPN and CAM on {split.name}", alt, f"{examples.RULE} {_BOXES}")
 
 
-def single_picture(scores: Scores, params: Params) -> Picture:
+def single_picture(scores: Scores, params: Params) -> Illustration:
     """Draw the single-label examples, with each model's own threshold."""
     split = PackedSplit(split_folder("single", "test"))
     plain, spg = ((predictions(model), threshold(scores, model)) for model in ("spg_plain", "spg"))
@@ -141,7 +151,8 @@ def single_picture(scores: Scores, params: Params) -> Picture:
     )
     path = draw_examples(FIGURES / "single.webp", gallery.columns, gallery.rows)
     alt = "Test pictures, each with the attention maps of SPG-plain and SPG and SPG's branches."
-    return Picture(path, f"SPG and SPG-plain on {split.name}", alt, f"{examples.RULE} {_BOXES}")
+    title = f"SPG and SPG-plain on {split.name}"
+    return Illustration(path, title, alt, f"{examples.RULE} {_BOXES}")
 
 
 def recommended(scores: Scores, params: Params) -> tuple[Source, float] | None:

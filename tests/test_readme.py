@@ -125,4 +125,4 @@ def test_commands_are_for_any_shell_and_change_parameters_that_exist(page: Path)
 
 
 def test_the_committed_page_can_be_mailed() -> None:
-    assert len(committed("reports/index.html")) <= 2_500_000
+    assert len(committed("reports/index.html")) <= 4_000_000

@@ -1,7 +1,8 @@
-"""Pictures and maps as data URIs, small enough for a page that holds hundreds of them."""
+"""Figures, pictures and maps as data URIs, small enough for a page that holds hundreds of them."""
 
 import base64
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
@@ -13,9 +14,19 @@ from pipeline.packed.record import Record
 
 PICTURE_SIDE, MAP_SIDE = 256, 112
 """Longer sides at most, px; maps of 14 cells a side lose nothing by theirs."""
+FIGURE_WIDTH = 1400
+"""Of figures at most, px."""
 BACKGROUND, IGNORED, FOREGROUND = 0, 1, 2
 _MASK_COLOURS = np.array([[24, 58, 110], [150, 150, 150], [255, 212, 0]], np.uint8)
 _QUALITY = 75
+
+
+def figure(path: Path) -> str:
+    """Return a figure's file of any format."""
+    with Image.open(path) as image:
+        shown = image.convert("RGB")
+    shown.thumbnail((FIGURE_WIDTH, shown.height))
+    return _uri(shown, quality=_QUALITY)
 
 
 def picture(record: Record) -> str:

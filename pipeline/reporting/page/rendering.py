@@ -1,6 +1,5 @@
 """The report as one page: no network, pictures inside, so that it can be mailed."""
 
-import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from pipeline.files import atomic_path
+from pipeline.reporting.illustrations.listing import Illustration
 from pipeline.reporting.page.curves import Chart
 from pipeline.reporting.page.data_card import DataCard
 from pipeline.reporting.page.deltas import gains, measured_table
+from pipeline.reporting.page.encoding import figure
 from pipeline.reporting.page.gallery import LAYERS, RULE, Gallery
 from pipeline.reporting.tables import FilledTable, heading, published_grid
 from pipeline.reporting.twins import HOW_TO_READ, Difference
@@ -22,27 +23,12 @@ _TEMPLATES = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A WebP file with the words that go with it."""
-
-    path: Path
-    title: str
-    alt: str
-    caption: str
-
-    @property
-    def uri(self) -> str:
-        """The file as a data URI."""
-        encoded = base64.b64encode(self.path.read_bytes()).decode("ascii")
-        return f"data:image/webp;base64,{encoded}"
-
-
-@dataclass(frozen=True)
 class Report:
     """All that the page shows.
 
     Attributes:
         differences: model -> gains over its twin, as stage compare writes them.
+        pictures, illustrations: examples, and the papers' figures.
         params: the (nested) content of params.yaml.
         environment: names and values.
     """
@@ -51,7 +37,8 @@ class Report:
     differences: Mapping[str, Any]
     twins: Sequence[Difference]
     galleries: Sequence[Gallery]
-    pictures: Sequence[Picture]
+    pictures: Sequence[Illustration]
+    illustrations: Sequence[Illustration]
     charts: Sequence[Chart]
     cards: Sequence[DataCard]
     params: Mapping[str, Any]
@@ -73,7 +60,12 @@ def page(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"marked": marked, "points": points, "signed": signed}
+    environment.filters |= {
+        "figure": figure,
+        "marked": marked,
+        "points": points,
+        "signed": signed,
+    }
     tables = [
         (filled, heading(filled.table), measured_table(filled, report.differences))
         for filled in report.tables

@@ -11,10 +11,11 @@ from pipeline.evaluation.localization.predictions import Prediction
 from pipeline.evaluation.protocol.sources import SPG_SOURCES
 from pipeline.packed.record import SPLITS
 from pipeline.packed.store import PackedSplit
+from pipeline.reporting.illustrations.listing import Illustration, absent
 from pipeline.reporting.page.curves import chart
 from pipeline.reporting.page.data_card import data_card
 from pipeline.reporting.page.galleries import multi_gallery, single_gallery
-from pipeline.reporting.page.rendering import Picture, Report
+from pipeline.reporting.page.rendering import Report
 from pipeline.reporting.tables import fill
 from pipeline.reporting.twins import compare_twins
 from tests.reporting.conftest import invented_differences
@@ -84,7 +85,8 @@ def report(splits, params, tmp_path_factory):
         differences=differences,
         twins=compare_twins(SCORES, differences),
         galleries=galleries(splits["multi"]["test"], splits["single"]["test"], params),
-        pictures=[Picture(figure, "Maps", 'of "birds"', "a caption")],
+        pictures=[Illustration(figure, "Maps", 'of "birds"', "a caption")],
+        illustrations=[absent("SPN Fig. 8", "The test pictures have no boxes.")],
         charts=[chart("CAM and SPN", {"CAM": ([1, 2], [2.0, 1.0]), "SPN": ([1, 2], [2.1, 0.9])})],
         cards=[data_card(track, "cutouts", own) for track, own in splits.items()],
         params=params.model_dump(),
