@@ -1,6 +1,6 @@
 """Drill: two experiments by two workers of `dvc queue`, shared over git and a local S3 server.
 
-    pip install dvc-s3 'moto[s3,server]'
+    pip install dvc-s3 'moto[s3,server]' 'aiobotocore[boto3]<3' s3fs==2026.9.0
     python -m benchmarks.queue_and_s3
 
 In a temporary copy of the repository with tiny scenes it queues two trainings of SPN, lets two
