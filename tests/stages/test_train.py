@@ -33,11 +33,13 @@ TERMS = {
 }
 
 WATCHED = {
+    "spn_multi": ["object_energy"],
+    "spn_single": ["object_energy"],
     "spg": [
         f"{branch}_{share}"
         for branch in ("b2", "b1", "c")
         for share in ("foreground_inside", "background_outside")
-    ]
+    ],
 }
 
 
@@ -46,7 +48,8 @@ class Killed(Exception):
 
 
 def files_of(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +68,8 @@ def test_a_model_is_trained_to_weights_what_they_are_and_a_history(whole, listed
     folder = whole / model_folder(model)
     registry.method(model).trained(folder, 3, listed, "train")
     own = {"proposals.arrow"} if model == "wsddn" else set()
+    if model in ("spn_multi", "spn_single"):
+        own = {f"evolution/{epoch:04d}.safetensors" for epoch in (1, 2)}
     files = {"README.md", "history.csv", "model.json", "weights.safetensors"}
     assert set(files_of(folder)) == files | own
     history, terms = pd.read_csv(folder / "history.csv"), TERMS.get(model, ["classification"])

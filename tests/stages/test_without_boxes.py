@@ -70,6 +70,7 @@ def run_all(params: Params, leave_network) -> None:
     for track in TASKS:
         evaluate_saliency(params, track)
     compare(params)
+    illustrate(params)
     tabulate(params)
 
 
@@ -96,7 +97,6 @@ def test_without_any_box_the_tables_have_classification_alone(
     assert "no boxes" not in measured("spn-6")
     headlines = json.loads((REPORTS / "metrics.json").read_text())
     assert set(headlines) == {"cam_table6_map", "spn_table6_map"}
-    illustrate(few)
     figures = read_listing(LISTING, ILLUSTRATIONS)
     absent = [figure.title.split(":")[0] for figure in figures if figure.path is None]
     # No training left maps of its epochs here.
