@@ -1,5 +1,6 @@
 """How a stage ends on the command line."""
 
+import re
 import shutil
 import signal
 import sys
@@ -68,3 +69,18 @@ def test_downloads_go_where_the_user_says(
     else:
         monkeypatch.setenv("WSOL_DATA", value)
     assert download_folder("cub") == Path(expected)
+
+
+def test_every_stage_is_started_once_or_shares_its_work() -> None:
+    """Several processes of a stage that does not share would write the same outs at once."""
+    script = (REPOSITORY / "stages/run").read_text()
+    (listed,) = re.findall(r"^    (.+)\) launch=python ;;$", script, re.M)
+    shared = {
+        name
+        for row in (REPOSITORY / "docs/scale.md").read_text().splitlines()
+        if row.startswith("| `") and "one process" not in row
+        for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    }
+    modules = {path.stem for path in (REPOSITORY / "stages").glob("*.py")} - {"__init__", "paths"}
+    assert set(listed.split(" | ")) == modules - shared
+    assert len(shared) >= 7

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.distributed import is_main
 from pipeline.files import atomic_path
 from pipeline.models.interface import Localizer
 from pipeline.packed.pictures import Window, inside_boxes, to_tensor, warp
@@ -66,7 +67,7 @@ def watch(
         return torch.stack(images).to(device)
 
     shown = list(islice((record for record in split if record.labels), SHOWN))
-    if shown:
+    if shown and is_main():
         maps = network.localize(seen(shown))
         assert maps.proposal_maps is not None
         labels = torch.tensor([record.labels[0] for record in shown], device=device)

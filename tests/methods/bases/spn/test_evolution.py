@@ -81,3 +81,13 @@ def test_without_boxes_or_labels_there_is_nothing_to_tell(objective, quick, tmp_
     split = PackedSplit(tmp_path / "multi/val")
     assert watch(objective, split, tmp_path, quick, 0) == {}
     assert read_evolution(tmp_path) == []
+
+
+def test_of_several_processes_one_keeps_maps_and_all_judge(
+    objective, val, quick, tmp_path, monkeypatch
+):
+    alone = watch(objective, val, tmp_path / "main", quick, 0)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert watch(objective, val, tmp_path / "other", quick, 0) == alone
+    assert read_evolution(tmp_path / "main") and not (tmp_path / "other").exists()
