@@ -325,11 +325,18 @@ SaliencyMethod = Literal[
 ]
 
 
+class SaliencyMethods(Section):
+    """What is asked of the CAM network of each track."""
+
+    multi: Annotated[Unique[SaliencyMethod], Field(min_length=1)]
+    single: Annotated[Unique[SaliencyMethod], Field(min_length=1)]
+
+
 class SaliencyParams(Section):
     """Maps of the trained CAM networks by other methods."""
 
     tracks: Unique[Literal["multi", "single"]]
-    methods: Annotated[Unique[SaliencyMethod], Field(min_length=1)]
+    methods: SaliencyMethods
     excitation_layer: str
     grad_cam_layer: str
     smoothing: Annotated[float, Field(ge=0, lt=1)]

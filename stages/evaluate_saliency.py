@@ -61,11 +61,12 @@ def evaluate_saliency(params: Params, track: Task) -> None:
         "dataset": test.name,
         "classes": list(test.classes),
     }
+    methods: list[SaliencyMethod] = getattr(params.saliency.methods, track)
     own = {
         f"{method}_{track}": described
         | {"model": f"{method}_{track}"}
         | SCORERS[cam.track](pairs(method), test.classes, params)
-        for method in params.saliency.methods[process_index() :: process_count()]
+        for method in methods[process_index() :: process_count()]
     }
     scores = dict(ChainMap(*gathered(own)))
     if is_main():

@@ -134,7 +134,7 @@ def test_numbers_are_read_as_dvc_writes_them(tmp_path, text, value):
         ("proposals", "[rpn]", "proposals: Value error, rpn is none of selective_search, edge_b"),
         ("ranking__classifiers", "[a, a]", "ranking.classifiers: Value error, a is listed 2 times"),
         ("saliency__tracks", "[both]", "saliency.tracks.0: Input should be 'multi' or 'single'"),
-        ("saliency__methods", "[]", "saliency.methods: Value should have at least 1 item"),
+        ("saliency__methods__multi", "[]", "saliency.methods.multi: Value should have at least 1 "),
     ],
 )
 def test_a_bad_value_is_named_with_its_key(written, key, text, message):

@@ -263,7 +263,7 @@ def test_methods_run_in_a_copy_and_in_the_queue(project: Path) -> None:
         ("+epochs=3", ["epochs", "not permitted"]),
         ("methods=[hass]", ["methods", "hass is none of has, acol"]),
         ("methods=[has,has]", ["methods", "has is listed 2 times"]),
-        ("saliency.methods=[]", ["saliency.methods", "at least 1 item"]),
+        ("saliency.methods.single=[]", ["saliency.methods.single", "at least 1 item"]),
     ],
 )
 def test_a_bad_parameter_fails_naming_it(project: Path, setting: str, told: Sequence[str]) -> None:

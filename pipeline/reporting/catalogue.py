@@ -27,7 +27,7 @@ INTERVAL = (
 SWITCHES = {
     "methods": "off by default, `dvc exp run -S 'methods=[{model}]'`",
     "proposals": "off by default, `dvc exp run -S 'proposals=[{model}]'`",
-    "saliency": "add it to `saliency.methods`, and its track to `saliency.tracks`",
+    "saliency": "add it to `saliency.methods` of its track, and that to `saliency.tracks`",
     "ranking": "`dvc exp run -S 'ranking.classifiers=[...]'` with ImageNet weights of it",
 }
 """Parameter that lists what is run -> how to have a row that it leaves out."""

@@ -169,7 +169,7 @@ class Relevance(Replaced):
 
 def divided(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Divide; where the denominator is 0 there is nobody to share with, and the result is 0."""
-    return numerator / denominator.masked_fill(denominator == 0, float("inf"))
+    return (numerator / denominator).masked_fill_(denominator == 0, 0)
 
 
 def _signs(x: Tensor) -> tuple[Tensor, Tensor]:

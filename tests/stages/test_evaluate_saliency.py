@@ -9,7 +9,7 @@ from pipeline.errors import InputError
 from pipeline.saliency import methods
 from stages.evaluate import evaluate
 from stages.evaluate_saliency import evaluate_saliency
-from tests.parameters import changed
+from tests.parameters import asking, changed
 
 METHODS = ["gradient", "grad_cam", "c_mwp"]
 
@@ -17,7 +17,7 @@ METHODS = ["gradient", "grad_cam", "c_mwp"]
 @pytest.fixture(scope="module")
 def few(quick):
     """With few methods."""
-    return changed(quick, saliency__methods=METHODS)
+    return changed(quick, saliency__methods=asking(METHODS))
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_maps_are_not_kept(few):
 
 @pytest.mark.parametrize("track", ["multi", "single"])
 def test_evaluating_twice_gives_the_same_bytes(few, track):
-    every = changed(few, saliency__methods=list(methods.METHODS))
+    every = changed(few, saliency__methods=asking(list(methods.METHODS)))
     evaluate_saliency(every, track)
     first = out(track).read_bytes()
     evaluate_saliency(every, track)
@@ -191,6 +191,6 @@ def test_maps_are_made_of_the_classes_of_each_image_alone(few, monkeypatch):
         return images.amax(1)
 
     monkeypatch.setitem(methods.METHODS, "gradient", note)
-    evaluate_saliency(changed(few, saliency__methods=["gradient"]), "multi")
+    evaluate_saliency(changed(few, saliency__methods=asking(["gradient"])), "multi")
     # Images 14 to 17: number modulo 3, odd ones the next class too, which is difficult in 17.
     assert asked == [2, 0, 1, 1, 2]

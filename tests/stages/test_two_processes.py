@@ -21,7 +21,7 @@ from stages.evaluate_proposals import evaluate_proposals
 from stages.evaluate_saliency import evaluate_saliency
 from stages.train import train
 from tests.conftest import REPOSITORY
-from tests.parameters import changed
+from tests.parameters import asking, changed
 from tests.warm_python import warm_python
 
 TWO = f"sh {REPOSITORY / 'tests/two_processes.sh'}"
@@ -43,7 +43,7 @@ def few(quick: Params) -> Params:
         methods=["rpn"],
         proposals=["edge_boxes"],
         saliency__tracks=["multi"],
-        saliency__methods=["gradient", "grad_cam", "c_mwp"],
+        saliency__methods=asking(["gradient", "grad_cam", "c_mwp"]),
         evaluate__batch_size=3,
     )
 

@@ -32,7 +32,7 @@ from stages.paths import (
 from stages.tabulate import tabulate
 from stages.train import train
 from tests.coloured_boxes import COLOURS, coloured_boxes
-from tests.parameters import changed
+from tests.parameters import asking, changed
 
 NUMBERS = dict(zip(SPLITS, (range(10), range(10, 14), range(14, 18)), strict=True))
 NOTHING = {
@@ -59,7 +59,7 @@ def pack_with(boxed: Sequence[int]) -> None:
 
 @pytest.fixture
 def few(quick: Params) -> Params:
-    return changed(quick, saliency__methods=["gradient", "c_mwp"])
+    return changed(quick, saliency__methods=asking(["gradient", "c_mwp"]))
 
 
 def run_all(params: Params, leave_network) -> None:

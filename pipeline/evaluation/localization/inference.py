@@ -41,9 +41,9 @@ def predict(
 ) -> Iterator[Prediction]:
     """Yield the prediction of each image of `split`, in order.
 
-    Maps come from the whole image. On the single-label track scores are softmax probabilities,
-    with `ten_crop` their mean over ten crops (SPG Sec. 3.3), and maps are kept for the label and
-    the top classes; on the multi-label track scores are logits and maps are kept for all classes
+    Maps come from the whole image. On the single-label track scores are softmax probabilities, of
+    test images with `ten_crop` their mean over ten crops (SPG Sec. 3.3), and maps are kept for the
+    label and the top classes; on the multi-label track scores are logits and maps are kept for all classes
     of test images, and for the labels of others, which is what CorLoc needs. These others have
     maps at the further input sizes of `scales` too, which CorLoc's oracle needs.
 
@@ -53,7 +53,7 @@ def predict(
     device = compute_device()
     network = network.eval().to(device)
     localizer = cast(Localizer, network)
-    many = protocol.ten_crop and split.task == "single"
+    many = protocol.ten_crop and (split.task, split.split) == ("single", "test")
     others = [params.size + params.margin] if many else further_sizes(split, params, protocol)
     # One loader for all sizes. Crops are cut on the device: they would take eight times the memory
     # on their way from the processes that decode.

@@ -134,6 +134,13 @@ def test_ten_crop_scores_are_the_mean_over_corners_and_centre_and_their_mirrors(
         np.testing.assert_allclose(each.scores, expected, rtol=1e-5)
 
 
+def test_images_that_are_not_of_the_test_split_are_seen_whole(split, predicted):
+    images = split(name="val")
+    whole_images, crops = (predicted(images, evaluate__ten_crop=ten) for ten in (False, True))
+    for one, ten in zip(whole_images, crops, strict=True):
+        np.testing.assert_array_equal(one.scores, ten.scores)
+
+
 def test_maps_come_from_the_whole_image_with_ten_crops_too(split, predicted):
     images = split()
     pairs = zip(predicted(images), predicted(images, evaluate__ten_crop=True), strict=True)
