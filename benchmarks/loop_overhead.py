@@ -8,7 +8,10 @@ that other work on the machine hits both sides; a ratio is the median over round
 
     loop            images/s of `train`, reading its images, by those of a bare loop over the same
                     batches in memory: forward, backward, clipping, SGD
+    input           images/s that the loader makes, with nothing else to do, by those of the bare loop:
+                    below 1 the loop waits for images
     twin            seconds of a bare step by those of the twin's
+    operations      floating-point operations of a step by those of the twin's
     deterministic   seconds of a bare step with `deterministic: true` by those with false
     checkpoint      seconds of one, by those from one to the next within an epoch
 """
@@ -83,6 +86,21 @@ class Training:
         network.apply(keep_variance)
         return method.objective(network, self.params)
 
+    def operations(self) -> int:
+        """Return the floating-point operations of a step, as `paper.cost` counts them."""
+        network = cost.meta_network(self.model, self.classes, self.params)
+        return cost.step_flops(network, cost.meta_image(self.params))
+
+    def loaded(self) -> float:
+        """Return images per second of the loader alone."""
+        size = self.schedule.batch_size
+        loader, _ = training_batches(
+            self.images, self.params.input, 0, size, ClassTargets(self.images)
+        )
+        starts = [perf_counter() for _ in loader]
+        (rate,) = window_rates(starts[1:], self.steps, size)
+        return rate
+
     def batches(self) -> list[tuple[Any, Any]]:
         """Return the batches of the epoch, on the device."""
         targets, size = ClassTargets(self.images), self.schedule.batch_size
@@ -129,7 +147,9 @@ def main() -> None:
         own, others = training.batches(), twin.batches()
         bare, other = partial(training.bare, own), partial(twin.bare, others)
         show(f"{model} loop", given, training.looped, bare)
+        show(f"{model} input", given, training.loaded, bare)
         show(f"{model} twin", given, other, bare)
+        print(f"{model} operations: {training.operations() / twin.operations():.3f}")
         fast, exact = (partial(repeating, wanted, training, own) for wanted in (False, True))
         show(f"{model} deterministic", given, fast, exact)
         seconds = checkpoint(training)
