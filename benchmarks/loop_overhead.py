@@ -8,8 +8,8 @@ that other work on the machine hits both sides; a ratio is the median over round
 
     loop            images/s of `train`, reading its images, by those of a bare loop over the same
                     batches in memory: forward, backward, clipping, SGD
-    input           images/s that the loader makes, with nothing else to do, by those of the bare loop:
-                    below 1 the loop waits for images
+    input           images/s that the loader makes, with nothing else to do, by those of the bare
+                    loop: below 1 the loop waits for images
     twin            seconds of a bare step by those of the twin's
     operations      floating-point operations of a step by those of the twin's
     deterministic   seconds of a bare step with `deterministic: true` by those with false

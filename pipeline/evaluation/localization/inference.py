@@ -43,9 +43,9 @@ def predict(
 
     Maps come from the whole image. On the single-label track scores are softmax probabilities, of
     test images with `ten_crop` their mean over ten crops (SPG Sec. 3.3), and maps are kept for the
-    label and the top classes; on the multi-label track scores are logits and maps are kept for all classes
-    of test images, and for the labels of others, which is what CorLoc needs. These others have
-    maps at the further input sizes of `scales` too, which CorLoc's oracle needs.
+    label and the top classes; on the multi-label track scores are logits and maps are kept for all
+    classes of test images, and for the labels of others, which is what CorLoc needs. These others
+    have maps at the further input sizes of `scales` too, which CorLoc's oracle needs.
 
     Raises:
         InputError: a score or map is not finite; names the image.
