@@ -27,7 +27,7 @@ UNCHOSEN = {DEFAULT: 0.5}
 
 The best of eight shares of the range of attention + guidance on 100 photographs of animals of
 VOC2012, SPG trained on 300 others: 59 % of them have a box with IoU >= 0.5, and 45 % at the mean.
-The 59 % are of the pictures that chose it.
+The 59 % are of the pictures that chose it; of 200 others, SPG trained on another 300, 53 % have one.
 """
 
 
