@@ -1,8 +1,6 @@
 """A trained model, ready for pictures of users."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -36,9 +34,6 @@ from pipeline.processes import lost_workers_told
 BATCH_SIZE = 32
 LEAST_SCORES: dict[Task, float] = {"single": 0.0, "multi": 0.5}
 """Detections with lower scores are left out unless the caller says otherwise."""
-
-Answered = Prediction | InputError
-"""What a network says of a picture, or why it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -124,27 +119,18 @@ class TrainedModel:
     def look(
         self, sources: list[Source], least: float, batch_size: int, *, maps: bool
     ) -> Iterator[Detections | InputError]:
-        """Yield for each picture its detections, or why it cannot be read; errors as `found_in`.
-
-        The network looks at a batch while boxes are taken from the one before it.
-        """
+        """Yield for each picture its detections, or why it cannot be read; errors as `found_in`."""
         pictures, done = self.pictures(sources), 0
-        ahead: deque[tuple[Seen, Future[list[Answered]]]] = deque()
-        with ThreadPoolExecutor(1) as beside:
-            for batch in _loaded(pictures, batch_size):
-                names = [name_of(sources, done + row) for row in range(len(batch.fault))]
-                done += len(names)
-                ahead.append((batch, beside.submit(self._answers, batch, names, least)))
-                if len(ahead) > 1:
-                    earlier, answers = ahead.popleft()
-                    yield from self._boxed(answers.result(), earlier, maps)
-            for earlier, answers in ahead:
-                yield from self._boxed(answers.result(), earlier, maps)
+        for batch in _loaded(pictures, batch_size):
+            names = [name_of(sources, done + row) for row in range(len(batch.fault))]
+            yield from self.found_in(batch, names, least, maps=maps)
+            done += len(names)
 
     def pictures(self, sources: list[Source]) -> Pictures:
         """Return the pictures as the network sees them."""
         return Pictures(sources, self.input.size, self.description.short_side)
 
+    @torch.inference_mode()
     def found_in(
         self, batch: Seen, names: Sequence[str], least: float, *, maps: bool
     ) -> Iterator[Detections | InputError]:
@@ -153,30 +139,14 @@ class TrainedModel:
         Raises:
             InputError: the network gives values that are not finite, or memory does not suffice.
         """
-        return self._boxed(self._answers(batch, names, least), batch, maps)
-
-    @torch.inference_mode()
-    def _answers(self, batch: Seen, names: Sequence[str], least: float) -> list[Answered]:
-        """Return what the network says of each picture of a batch; errors as `found_in`."""
         device = compute_device()
         found = _localized(cast(Localizer, self.network.to(device)), batch.image.to(device))
         scores = self.probabilities(found.logits).float().cpu()
-        answers: list[Answered] = []
         for row, (name, own) in enumerate(zip(names, scores, strict=True)):
             if fault := batch.fault[row]:
-                answers.append(InputError(fault))
+                yield InputError(fault)
                 continue
-            answers.append(_answered(name, found, row, own, self._chosen(own, least)))
-        return answers
-
-    def _boxed(
-        self, answers: Sequence[Answered], batch: Seen, maps: bool
-    ) -> Iterator[Detections | InputError]:
-        """Yield for each picture its detections, or why it could not be read."""
-        for row, answered in enumerate(answers):
-            if isinstance(answered, InputError):
-                yield answered
-                continue
+            answered = _answered(name, found, row, own, self._chosen(own, least))
             self._refuse_infinite(answered)
             yield self._detections(answered, batch, row, maps)
 
