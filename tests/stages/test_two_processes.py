@@ -15,10 +15,13 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
+from pipeline.evaluation.localization.predictions import read_predictions
+from pipeline.models.backbones import Backbone
 from pipeline.params import Params
 from stages.evaluate import evaluate
 from stages.evaluate_proposals import evaluate_proposals
 from stages.evaluate_saliency import evaluate_saliency
+from stages.paths import BACKBONE, classifier_file
 from stages.train import train
 from tests.conftest import REPOSITORY
 from tests.parameters import asking, changed
@@ -127,3 +130,25 @@ def test_two_processes_train_as_one_does(
     assert weights.keys() == shared_weights.keys()
     for name, value in weights.items():
         np.testing.assert_allclose(shared_weights[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_two_processes_pretrain_and_classify(
+    place: Path, few: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each learns statistics of its own, so that the figures are others than one process's."""
+    monkeypatch.chdir(place)
+    short = {"pretrain__source": "scratch", "pretrain__train__epochs": 1}
+    params = changed(
+        few, ranking__classifiers=["test_resnet"], pretrain__train__batch_size=4, **short
+    )
+    write_params(place, params)
+    first = BACKBONE.read_bytes()
+    stage(place, "pretrain")
+    Backbone(params.backbone, BACKBONE)  # It takes them.
+    assert BACKBONE.read_bytes() != first
+    BACKBONE.write_bytes(first)
+    stage(place, "classify", "test_resnet")
+    found = list(read_predictions(classifier_file("test_resnet"), "test"))
+    assert [each.id for each in found] == ["014", "015", "016", "017"]
+    assert all(each.scores.sum() == pytest.approx(1) for each in found)
+    assert not [path for path in Path(".scratch").iterdir() if path.is_dir()]
