@@ -151,6 +151,15 @@ def test_links_land_on_their_sections(visit):
         expect(page.locator(target)).to_be_in_viewport()
 
 
+def test_a_phone_shows_the_gains_without_scrolling(visit):
+    page = visit(viewport={"width": 360, "height": 700})
+    gains = page.locator("#gains-papers .delta").all()
+    assert gains
+    for gain in gains:
+        place = gain.bounding_box()
+        assert 0 <= place["x"] < place["x"] + place["width"] <= 360
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 def test_the_page_does_not_scroll_sideways(visit, width):
     page = visit(viewport={"width": width, "height": 700})
