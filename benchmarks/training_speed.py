@@ -10,13 +10,13 @@ Trains from random weights, with the pipeline's own loop, on the training images
 import argparse
 import platform
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 import timm
 import torch
@@ -60,6 +60,7 @@ class Speed:
     """What one network and method was measured at.
 
     Attributes:
+        computing: the precision, and whether the backbone was compiled.
         rates: images per second of each window of steps.
         memory: peak bytes on the GPU; None on a CPU.
         step: FLOPs of a forward and backward pass of one image.
@@ -67,7 +68,7 @@ class Speed:
 
     network: str
     model: str
-    precision: Precision
+    computing: str
     batch_size: int
     size: int
     rates: list[float]
@@ -86,9 +87,10 @@ def main() -> None:
     print(machine())
     speeds = []
     for network in given.networks:
-        for model, precision in product(given.models, given.precisions):
-            speeds.append(measure(network, model, precision, given))
-            print(f"{network} {model} {precision}: {speeds[-1].rate:.1f} images/s", flush=True)
+        for model, precision, compiled in product(given.models, given.precisions, given.compiled):
+            speed = measure(network, model, {"precision": precision, "compile": compiled}, given)
+            speeds.append(speed)
+            print(f"{network} {model} {speed.computing}: {speed.rate:.1f} images/s", flush=True)
     print(f"\n{speed_table(speeds)}\n\n{hours_table(speeds, load(PARAMS))}")
 
 
@@ -100,6 +102,14 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--models", nargs="+", default=["cam_multi", "spn_multi", "spg"])
     parser.add_argument("--precisions", nargs="+", choices=get_args(Precision), default=["fp32"])
+    parser.add_argument(
+        "--compile",
+        dest="compiled",
+        action="store_const",
+        const=[False, True],
+        default=[False],
+        help="with torch.compile as well",
+    )
     parser.add_argument("--steps", type=int, default=220, help="steps of each training")
     parser.add_argument("--warmup", type=int, default=20, help="steps not timed")
     parser.add_argument("--window", type=int, default=20, help="steps per reading")
@@ -111,8 +121,10 @@ def arguments() -> argparse.Namespace:
     return given
 
 
-def measure(network: str, model: str, precision: Precision, given: argparse.Namespace) -> Speed:
-    """Train `model` on `network` for some steps."""
+def measure(
+    network: str, model: str, computing: Mapping[str, Any], given: argparse.Namespace
+) -> Speed:
+    """Train `model` on `network` for some steps, with `computing` in its schedule."""
     params = setting(network, model, load(PARAMS))
     size = given.size or params.input.size
     params = params.model_copy(update={"input": params.input.model_copy(update={"size": size})})
@@ -120,11 +132,11 @@ def measure(network: str, model: str, precision: Precision, given: argparse.Name
     classes = class_count(model, params)
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    starts = step_starts(model, params, precision, batch_size, given.steps, classes)
+    starts = step_starts(model, params, computing, batch_size, given.steps, classes)
     return Speed(
         network=network,
         model=model,
-        precision=precision,
+        computing=computing["precision"] + ", compiled" * computing["compile"],
         batch_size=batch_size,
         size=size,
         rates=list(window_rates(starts[given.warmup :], given.window, batch_size)),
@@ -161,7 +173,7 @@ def class_count(model: str, params: Params) -> int:
 def step_starts(
     model: str,
     params: Params,
-    precision: Precision,
+    computing: Mapping[str, Any],
     batch_size: int,
     steps: int,
     classes: int,
@@ -170,13 +182,7 @@ def step_starts(
     split = PackedSplit(split_folder(registry.MODELS[model].track, "train"))
     images = cast(PackedSplit, Repeated(split, steps * batch_size))
     # Neither rate nor loss changes the time of a step; random weights must only stay finite.
-    update: dict[str, object] = {
-        "epochs": 1,
-        "batch_size": batch_size,
-        "decay_epochs": [],
-        "precision": precision,
-        **SLOW,
-    }
+    update = {"epochs": 1, "batch_size": batch_size, "decay_epochs": [], **SLOW, **computing}
     schedule = cost.schedule(model, params).model_copy(update=update)
     method = registry.method(model)
     network = method.network(Backbone(params.backbone), classes, params)
@@ -206,14 +212,14 @@ def window_rates(starts: Sequence[float], window: int, batch_size: int) -> Itera
 def speed_table(speeds: Iterable[Speed]) -> str:
     """Return a Markdown table of what was measured."""
     lines = [
-        "| network | method | precision | batch | px | images/s | lowest – highest | TFLOP/s "
+        "| network | method | computing | batch | px | images/s | lowest – highest | TFLOP/s "
         "| peak memory |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for speed in speeds:
         memory = "CPU" if speed.memory is None else f"{speed.memory / 2**30:.1f} GiB"
         lines.append(
-            f"| {speed.network} | {speed.model} | {speed.precision} | {speed.batch_size} | "
+            f"| {speed.network} | {speed.model} | {speed.computing} | {speed.batch_size} | "
             f"{speed.size} | {speed.rate:.1f} | {min(speed.rates):.1f} – {max(speed.rates):.1f} | "
             f"{speed.rate * speed.step / 1e12:.2f} | {memory} |"
         )
@@ -223,14 +229,14 @@ def speed_table(speeds: Iterable[Speed]) -> str:
 def hours_table(speeds: Sequence[Speed], params: Params) -> str:
     """Return a Markdown table of the hours of training that the measured rates make of each run.
 
-    Rates in another precision than fp32 or at another size than the run's are left out; SPG's
-    ablations count at its full rate.
+    Rates in another precision than fp32, compiled or at another size than the run's are left out;
+    SPG's ablations count at its full rate.
     """
     data_sets = settings.load().data_sets
     rates = {
         (speed.network, speed.model, speed.size): speed.rate
         for speed in speeds
-        if speed.precision == "fp32"
+        if speed.computing == "fp32"
     }
     lines = ["| run | method | images | epochs | hours of training |", "|---|---|---|---|---|"]
     for experiment in all_experiments():

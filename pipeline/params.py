@@ -144,6 +144,7 @@ class TrainParams(Section):
     decay_epochs: list[Count]
     decay_factor: OpenFraction
     precision: Precision
+    compile: bool
 
     @field_validator("nesterov")
     @classmethod

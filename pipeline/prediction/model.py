@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import cast
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from pipeline.errors import InputError
 from pipeline.evaluation.localization.inference import own_scores
@@ -29,7 +31,8 @@ from pipeline.packed.record import Boxes, Record, Task
 from pipeline.params import InputParams
 from pipeline.prediction.pictures import Pictures, Seen, Source, name_of
 from pipeline.prediction.rule import BoxRule, rule_of
-from pipeline.processes import lost_workers_told
+from pipeline.processes import lost_workers_told, workers
+from pipeline.signals import leave_signals_to_parent
 
 BATCH_SIZE = 32
 LEAST_SCORES: dict[Task, float] = {"single": 0.0, "multi": 0.5}
@@ -119,7 +122,31 @@ class TrainedModel:
     def look(
         self, sources: list[Source], least: float, batch_size: int, *, maps: bool
     ) -> Iterator[Detections | InputError]:
-        """Yield for each picture its detections, or why it cannot be read; errors as `found_in`."""
+        """Yield for each picture its detections, or why it cannot be read; errors as `found_in`.
+
+        Without a GPU each core takes whole pictures, from the file to the box, in a process of its
+        own and with a share of the batch: threads of one network would wait for each other, and for
+        those that decode. With maps, which are large, one process hands them on picture by picture.
+        """
+        share = max(1, batch_size // max(1, workers()))
+        processes = min(workers(), -(-len(sources) // share))
+        if maps or processes < 2 or compute_device().type != "cpu":
+            yield from self._looked(sources, least, batch_size, maps)
+            return
+        shares = _Shares(self, sources, least, share)
+        with lost_workers_told():
+            # Torch's loader lets a process keep one core busy.
+            for found in DataLoader(
+                shares, None, num_workers=processes, worker_init_fn=leave_signals_to_parent
+            ):
+                if isinstance(found, InputError):
+                    raise found
+                yield from found
+
+    def _looked(
+        self, sources: list[Source], least: float, batch_size: int, maps: bool
+    ) -> Iterator[Detections | InputError]:
+        """Do the same in this process, while others decode the pictures to come."""
         pictures, done = self.pictures(sources), 0
         for batch in _loaded(pictures, batch_size):
             names = [name_of(sources, done + row) for row in range(len(batch.fault))]
@@ -139,16 +166,29 @@ class TrainedModel:
         Raises:
             InputError: the network gives values that are not finite, or memory does not suffice.
         """
-        device = compute_device()
-        found = _localized(cast(Localizer, self.network.to(device)), batch.image.to(device))
-        scores = self.probabilities(found.logits).float().cpu()
+        found = _localized(self._localizer, batch.image.to(compute_device()))
+        scores = _array(self.probabilities(found.logits))
+        guidance = {key: _array(own) for key, own in found.guidance.items()}
         for row, (name, own) in enumerate(zip(names, scores, strict=True)):
             if fault := batch.fault[row]:
                 yield InputError(fault)
                 continue
-            answered = _answered(name, found, row, own, self._chosen(own, least))
+            chosen = self._chosen(own, least)
+            answered = Prediction(
+                id=name,
+                split="",
+                scores=own,
+                map_classes=chosen,
+                maps=_array(found.response_maps[row][chosen]),
+                guidance={key: each[row] for key, each in guidance.items()},
+            )
             self._refuse_infinite(answered)
             yield self._detections(answered, batch, row, maps)
+
+    @cached_property
+    def _localizer(self) -> Localizer:
+        """The network, where it runs."""
+        return cast(Localizer, self.network.to(compute_device()))
 
     def _all(
         self,
@@ -170,11 +210,11 @@ class TrainedModel:
         scores = own_scores(logits, self.description.track)
         return scores if self.description.track == "single" else scores.sigmoid()
 
-    def _chosen(self, scores: Tensor, least: float) -> Tensor:
+    def _chosen(self, scores: NDArray[np.float32], least: float) -> NDArray[np.int64]:
         """Return the classes (n,) to tell of, best first."""
         count = 1 if self.description.track == "single" else len(scores)
-        best, classes = scores.sort(descending=True, stable=True)
-        return classes[:count][best[:count] >= least]
+        classes = np.argsort(-scores, kind="stable")[:count]
+        return classes[scores[classes] >= least]
 
     def _refuse_infinite(self, found: Prediction) -> None:
         values = (found.scores, found.maps, *found.guidance.values())
@@ -211,19 +251,30 @@ class TrainedModel:
         return source_of(self.rule.source)(Answer(found, record, self.input.align_corners))
 
 
-def _answered(
-    name: str, found: Localization, row: int, scores: Tensor, chosen: Tensor
-) -> Prediction:
-    """Return what the network says of a picture, with maps of the `chosen` classes (n,)."""
-    maps = found.response_maps[row, chosen.to(found.response_maps.device)]
-    return Prediction(
-        id=name,
-        split="",
-        scores=scores.numpy(),
-        map_classes=chosen.numpy(),
-        maps=maps.float().cpu().numpy(),
-        guidance={key: own[row].float().cpu().numpy() for key, own in found.guidance.items()},
-    )
+class _Shares(Dataset[list[Detections | InputError] | InputError]):
+    """What a model finds in the pictures, `size` at a time; or why it cannot go on."""
+
+    def __init__(self, model: TrainedModel, sources: list[Source], least: float, size: int) -> None:
+        self._model, self._sources, self._least, self._size = model, sources, least, size
+        self._pictures = model.pictures(sources)
+
+    def __len__(self) -> int:
+        return -(-len(self._sources) // self._size)
+
+    def __getitem__(self, number: int) -> list[Detections | InputError] | InputError:
+        places = range(len(self._sources))[number * self._size :][: self._size]
+        batch = default_collate([self._pictures[place] for place in places])
+        names = [name_of(self._sources, place) for place in places]
+        try:
+            return list(self._model.found_in(batch, names, self._least, maps=False))
+        except InputError as error:
+            return error
+
+
+def _array(values: Tensor) -> NDArray[np.float32]:
+    """Return the values in this machine's memory."""
+    array: NDArray[np.float32] = values.float().cpu().numpy()
+    return array
 
 
 def _localized(localizer: Localizer, images: Tensor) -> Localization:

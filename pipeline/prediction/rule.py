@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
@@ -27,7 +27,7 @@ UNCHOSEN = {DEFAULT: 0.5}
 
 The best of eight shares of the range of attention + guidance on 100 photographs of animals of
 VOC2012, SPG trained on 300 others: 59 % of them have a box with IoU >= 0.5, and 45 % at the mean.
-The 59 % are of the pictures that chose it; of 200 others, SPG trained on another 300, 53 % have one.
+The 59 % are of the pictures that chose it; of 200 others, SPG trained on another 300, 53 % have it.
 """
 
 
@@ -63,18 +63,72 @@ class BoxRule:
 def component_box(levels: NDArray[np.uint8], level: int) -> Boxes:
     """Return row `level` of `component_boxes` (4,), for a (H, W) map.
 
-    Of one level alone: of 256 they take seconds for a photograph of 12 megapixels, this takes a
-    twentieth.
+    Of one level alone, in one reading of the pixels; all 256 take seconds for a photograph of 12
+    megapixels.
     """
-    foreground = (levels >= min(level, levels.max())).astype(np.uint8)
-    _, parts, statistics, _ = cv2.connectedComponentsWithStats(foreground, connectivity=8)
-    areas = statistics[:, cv2.CC_STAT_AREA].copy()
-    areas[0] = 0  # the background
-    part, *equal = np.flatnonzero(areas == areas.max())
-    if equal:  # of equally large ones that of the first pixel
-        part = parts.flat[int(np.isin(parts, [part, *equal]).argmax())]
-    left, top, width, height, _ = statistics[part]
-    return np.array([left, top, left + width, top + height], dtype=np.float32)
+    return _largest_part(levels, min(level, levels.max())).astype(np.float32)
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _largest_part(levels: NDArray[np.uint8], level: int) -> NDArray[np.int32]:
+    """Return the box (4,) of the largest 8-connected part of {levels >= level}.
+
+    Runs of such pixels are joined with those of the row above that they touch. The first run of a
+    part stands for all of it, and so the first of equally large parts is found.
+    """
+    height, width = levels.shape
+    most = height * ((width + 1) // 2)
+    runs, boxes = np.empty((most, 2), np.int32), np.empty((most, 4), np.int32)
+    root, size = np.empty(most, np.int32), np.empty(most, np.int32)
+    count = above = 0
+    for y in range(height):
+        row, first, x = levels[y], count, 0
+        while x < width:
+            if row[x] < level:
+                x += 1
+                continue
+            left = x
+            while x < width and row[x] >= level:
+                x += 1
+            runs[count, 0], runs[count, 1] = left, x
+            boxes[count, 0], boxes[count, 1] = left, y
+            boxes[count, 2], boxes[count, 3] = x, y + 1
+            root[count], size[count] = count, x - left
+            while above < first and runs[above, 1] < left:
+                above += 1
+            other = above
+            while other < first and runs[other, 0] <= x:
+                _join(root, size, boxes, other, count)
+                other += 1
+            count += 1
+        above = first
+    # The number of pixels of a part stands at its first run alone.
+    return boxes[np.argmax(size[:count])]
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _join(
+    root: NDArray[np.int32],
+    size: NDArray[np.int32],
+    boxes: NDArray[np.int32],
+    one: int,
+    other: int,
+) -> None:
+    """Let the parts of two runs be one."""
+    while root[one] != one:
+        one = root[one]
+    while root[other] != other:
+        root[other] = root[root[other]]
+        other = root[other]
+    if one == other:
+        return
+    kept, gone = min(one, other), max(one, other)
+    root[gone] = kept
+    size[kept] += size[gone]
+    size[gone] = 0
+    for axis in range(2):
+        boxes[kept, axis] = min(boxes[kept, axis], boxes[gone, axis])
+        boxes[kept, axis + 2] = max(boxes[kept, axis + 2], boxes[gone, axis + 2])
 
 
 def rule_of(

@@ -92,7 +92,7 @@ def train(
     accelerator.register_for_checkpointing(scheduler)
     # One lock for all the processes of a training.
     lock = checkpoints.locked() if accelerator.is_main_process else nullcontext()
-    with lock, deferred() as request, computing(backbone, params.precision, device):
+    with lock, deferred() as request, computing(backbone, params, device):
         progress = checkpoints.restore(accelerator)
         pause = Pause(accelerator, objective, checkpoints, request)
         while progress.epoch < params.epochs:

@@ -17,7 +17,7 @@ def speed(**changed: object) -> Speed:
     values = {
         "network": "vgg16",
         "model": "spn_multi",
-        "precision": "fp32",
+        "computing": "fp32",
         "batch_size": 16,
         "size": 224,
         "rates": [90.0, 100.0, 120.0],
@@ -78,5 +78,5 @@ def test_hours_are_images_times_epochs_over_the_measured_rate(params: Params) ->
 
 
 def test_a_rate_at_another_size_or_in_another_precision_gives_no_hours(params: Params) -> None:
-    others = [speed(size=64), speed(precision="bf16")]
+    others = [speed(size=64), speed(computing="bf16"), speed(computing="fp32, compiled")]
     assert hours_table(others, params).splitlines()[2:] == []

@@ -1,6 +1,7 @@
 """A trained model finds in a picture what evaluation finds in it."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from pipeline.methods import registry
 from pipeline.models.folder import read_description
 from pipeline.packed.store import PackedSplit
 from pipeline.params import Params
+from pipeline.prediction.model import TrainedModel
 from pipeline.prediction.rule import BoxRule, rule_of, unchosen
 from stages.evaluate import evaluate
 from stages.paths import predictions_file, scores_file, split_folder
@@ -357,7 +359,52 @@ def test_workers_that_decode_change_nothing(
 ) -> None:
     model = pipeline.load(models / "spg")
     paths = sorted(photos.glob("*.png"))
-    alone = [each.boxes_xyxy.tolist() for each in model.boxes(paths, batch_size=2)]
+    alone = [each.response_maps for each in model.localize(paths, batch_size=2)]
     monkeypatch.setattr("pipeline.packed.loading.workers", lambda **_: 2)
-    assert [each.boxes_xyxy.tolist() for each in model.boxes(paths, batch_size=2)] == alone
+    beside = [each.response_maps for each in model.localize(paths, batch_size=2)]
+    np.testing.assert_array_equal(np.concatenate(beside), np.concatenate(alone))
     assert not torch.is_inference_mode_enabled()
+
+
+def look(model: TrainedModel, paths: list[Path]) -> list[str]:
+    """Return what a model finds, a picture a process; or why it cannot be read."""
+    return [
+        str(each) if isinstance(each, InputError) else f"{each.source} {each.boxes_xyxy.tolist()}"
+        for each in model.look(list(map(str, paths)), 0.0, 2, maps=False)
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+def test_processes_that_look_at_pictures_change_nothing(
+    models: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = pipeline.load(models / "spg")
+    (photos / "1.png").write_bytes(b"")
+    paths = sorted(photos.glob("*.png"))
+    monkeypatch.setattr("pipeline.prediction.model.workers", lambda: 1)
+    alone = look(model, paths)
+    assert [path.name in told for path, told in zip(paths, alone, strict=True)] == [True] * 4
+    assert "the file is empty" in alone[1]
+    monkeypatch.setattr("pipeline.prediction.model.workers", lambda: 2)
+    monkeypatch.setattr(model.network, "localize", seen_in_another_process(model))
+    assert look(model, paths) == alone
+
+
+def seen_in_another_process(model: TrainedModel) -> Callable[[torch.Tensor], object]:
+    localize, here = model.network.localize, os.getpid()
+
+    def elsewhere(images: torch.Tensor) -> object:
+        assert os.getpid() != here and torch.get_num_threads() == 1 and len(images) == 1
+        return localize(images)
+
+    return elsewhere
+
+
+def test_a_network_that_gives_nan_in_a_process_is_told(
+    leave: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = leave(tmp_path, "cam_single", classifier=float("nan"))
+    monkeypatch.setattr("pipeline.prediction.model.workers", lambda: 2)
+    pictures = [Image.new("RGB", (9, 9))] * 3
+    with pytest.raises(InputError, match="^picture 1: cam_single gives values .* not finite"):
+        list(pipeline.load(folder).boxes(pictures, batch_size=2))
