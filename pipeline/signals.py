@@ -39,17 +39,18 @@ class Request:
 
 @contextmanager
 def deferred() -> Iterator[Request]:
-    """Note the first signal instead of obeying it; a second one is obeyed.
+    """Note the first signal instead of obeying it; a second SIGINT is obeyed.
 
+    Not a second SIGTERM: a cluster sends it to every process, and `torchrun` hands on its own.
     Signals that the process ignores stay ignored.
     """
     request = Request()
     before: dict[signal.Signals, Any] = {}
 
     def note(number: int, frame: FrameType | None) -> None:
-        request.number = number
-        for asked, handler in before.items():
-            signal.signal(asked, handler)
+        request.number = request.number or number
+        if number == signal.SIGINT:
+            signal.signal(number, before[signal.SIGINT])
 
     try:
         for asked in ASKED:

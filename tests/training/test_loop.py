@@ -184,7 +184,17 @@ def test_losses_may_be_fetched_every_few_steps(run, network, monkeypatch):
         run(Faulty(other, 1, 0, spoil), "spoilt")
 
 
-def test_a_second_signal_ends_at_once(run, network):
+def test_sigterm_may_come_twice(run, network):
+    def ask_twice(terms):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        return terms
+
+    with pytest.raises(Terminated, match="checkpoint of epoch 2, step 2$"):
+        run(Faulty(network, 1, 1, ask_twice))
+
+
+def test_a_second_ctrl_c_ends_at_once(run, network):
     def ask_twice(terms):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
