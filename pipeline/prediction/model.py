@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
 from pipeline.errors import InputError
 from pipeline.evaluation.localization.inference import own_scores
@@ -263,7 +263,9 @@ class _Shares(Dataset[list[Detections | InputError] | InputError]):
 
     def __getitem__(self, number: int) -> list[Detections | InputError] | InputError:
         places = range(len(self._sources))[number * self._size :][: self._size]
-        batch = default_collate([self._pictures[place] for place in places])
+        images, *told = zip(*(self._pictures[place] for place in places), strict=True)
+        # As torch's loader would, which takes shared memory for it.
+        batch = Seen(torch.stack(images), *told)  # type: ignore[arg-type]
         names = [name_of(self._sources, place) for place in places]
         try:
             return list(self._model.found_in(batch, names, self._least, maps=False))
